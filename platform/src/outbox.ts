@@ -1,0 +1,146 @@
+import { EventSourceServiceDefinition } from '@coursewright/proto/coursewright/common/v1/event_source';
+import { authorizeService } from './actor.js';
+import { AppError } from './errors.js';
+import type { NewEvent } from './event.js';
+import { newId } from './ids.js';
+import { serve, type Served } from './rpc-server.js';
+import type { Database, Sql, TxSql } from './sql.js';
+import { currentTraceparent } from './telemetry.js';
+
+const statements = {
+  take: {
+    name: 'outbox_take_seq',
+    text: `INSERT INTO course_seq (course_id, n) VALUES ($1::uuid, $2::bigint)
+           ON CONFLICT (course_id) DO UPDATE SET n = course_seq.n + excluded.n RETURNING n`,
+  },
+  insert: {
+    name: 'outbox_insert',
+    text: `INSERT INTO outbox (event_id, course_id, seq, type, data, traceparent, occurred_at)
+           SELECT e.event_id, e.course_id, e.seq, e.type, e.data, e.traceparent, e.occurred_at
+           FROM jsonb_to_recordset($1::jsonb)
+             AS e(event_id uuid, course_id uuid, seq bigint, type text, data jsonb, traceparent text, occurred_at timestamptz)
+           ORDER BY e.seq`,
+  },
+  since: {
+    name: 'outbox_since',
+    text: `SELECT event_id, course_id, seq, type, data, traceparent, occurred_at FROM outbox
+           WHERE course_id = $1::uuid AND seq > $2::bigint ORDER BY seq LIMIT $3::int`,
+  },
+  watermark: { name: 'outbox_watermark', text: 'SELECT n FROM course_seq WHERE course_id = $1::uuid' },
+  watermarks: {
+    name: 'outbox_watermarks',
+    text: 'SELECT course_id, n FROM course_seq WHERE course_id > $1::uuid ORDER BY course_id LIMIT $2::int',
+  },
+  epoch: { name: 'meta_epoch', text: `SELECT value FROM meta WHERE name = 'epoch'` },
+};
+
+export interface OutboxRow {
+  readonly event_id: string;
+  readonly course_id: string;
+  readonly seq: number;
+  readonly type: string;
+  readonly data: Record<string, unknown>;
+  readonly traceparent: string | null;
+  readonly occurred_at: Date;
+}
+
+/** Where events wait, in the transaction of what they tell, until the relay has published them. */
+export interface Outbox {
+  /**
+   * Writes events with the next sequence numbers of their courses.
+   * Takes the row lock of each course's counter, so call it last in the transaction.
+   */
+  enqueue(sql: TxSql, events: readonly NewEvent[]): Promise<void>;
+  /** Calls back after a transaction with events has committed. */
+  onEnqueued(listener: () => void): void;
+}
+
+export function createOutbox(): Outbox {
+  const listeners: (() => void)[] = [];
+  return {
+    async enqueue(sql, events) {
+      if (events.length === 0) return;
+      const traceparent = currentTraceparent() ?? null;
+      // Counters are locked in order of their id, so that two transactions cannot wait for each other.
+      for (const courseId of [...new Set(events.map((event) => event.courseId))].sort()) {
+        const own = events.filter((event) => event.courseId === courseId);
+        const [row] = await sql.rows<{ n: number }>(statements.take, [courseId, own.length]);
+        const first = row!.n - own.length + 1;
+        const rows = own.map((event, index) => ({
+          event_id: newId(),
+          course_id: courseId,
+          seq: first + index,
+          type: event.type,
+          data: event.data,
+          traceparent,
+          occurred_at: event.at,
+        }));
+        await sql.rows(statements.insert, [JSON.stringify(rows)]);
+      }
+      sql.afterCommit(() => {
+        for (const listener of listeners) listener();
+      });
+    },
+    onEnqueued: (listener) => void listeners.push(listener),
+  };
+}
+
+/** The epoch of this database: part of every event, renewed by a restore. */
+export async function readEpoch(sql: Sql): Promise<string> {
+  const [row] = await sql.rows<{ value: string }>(statements.epoch);
+  if (row === undefined) throw new AppError('internal', 'INTERNAL', {}, { message: 'the database has no epoch' });
+  return row.value;
+}
+
+/** The present state of a course, read in the transaction that also reads its watermark. */
+export type StateReader = (sql: Sql, courseId: string) => Promise<Record<string, unknown> | undefined>;
+
+/** The service that answers for past events: what a consumer asks when it has a gap, is new, or rebuilds. */
+export function eventSourceService(database: Database, readState: StateReader): Served {
+  return serve(EventSourceServiceDefinition, {
+    async eventsSince(request, call) {
+      authorizeService(call.actor);
+      const limit = Math.min(request.limit || 200, 500);
+      const epoch = await readEpoch(database);
+      const [mark] = await database.rows<{ n: number }>(statements.watermark, [request.courseId]);
+      const rows = await database.rows<OutboxRow>(statements.since, [request.courseId, request.afterSeq, limit]);
+      const watermark = mark?.n ?? 0;
+      const expired = watermark > request.afterSeq && rows[0]?.seq !== request.afterSeq + 1;
+      return { events: expired ? [] : rows.map((row) => toStored(row, epoch)), expired, watermark };
+    },
+    async watermarks(request, call) {
+      authorizeService(call.actor);
+      const limit = Math.min(request.limit || 500, 1000);
+      const after = request.cursor || '00000000-0000-0000-0000-000000000000';
+      const rows = await database.rows<{ course_id: string; n: number }>(statements.watermarks, [after, limit]);
+      return {
+        watermarks: rows.map((row) => ({ courseId: row.course_id, seq: row.n })),
+        next: rows.length === limit ? rows.at(-1)!.course_id : '',
+        epoch: await readEpoch(database),
+      };
+    },
+    async getState(request, call) {
+      authorizeService(call.actor);
+      return database.tx(async (sql) => {
+        // The counter first: a state that is newer than its watermark only makes an event take effect on what already has it.
+        const [mark] = await sql.rows<{ n: number }>(statements.watermark, [request.courseId]);
+        const state = await readState(sql, request.courseId);
+        if (state === undefined) throw new AppError('not_found', 'COURSE_NOT_FOUND', { courseId: request.courseId });
+        return { seq: mark?.n ?? 0, epoch: await readEpoch(sql), state };
+      });
+    },
+  });
+}
+
+function toStored(row: OutboxRow, epoch: string) {
+  return {
+    id: row.event_id,
+    type: row.type,
+    courseId: row.course_id,
+    seq: row.seq,
+    epoch,
+    time: row.occurred_at,
+    traceparent: row.traceparent ?? '',
+    data: row.data,
+  };
+}

@@ -1,0 +1,78 @@
+import { RecallOutcome, RequestServiceDefinition } from '@coursewright/proto/coursewright/common/v1/requests';
+import { authorizeService, type Actor } from './actor.js';
+import { AppError } from './errors.js';
+import type { Command } from './rpc-call.js';
+import { serve, type Served } from './rpc-server.js';
+import type { Database, Sql, TxSql } from './sql.js';
+
+const statements = {
+  tryLock: { name: 'request_try_lock', text: 'SELECT pg_try_advisory_xact_lock(hashtextextended($1::text, 0)) AS locked' },
+  find: { name: 'request_find', text: 'SELECT fingerprint, result FROM request WHERE actor = $1::text AND key = $2::text' },
+  insert: {
+    name: 'request_insert',
+    text: `INSERT INTO request (actor, key, fingerprint, result, created_at, expires_at)
+           VALUES ($1::text, $2::text, $3::text, $4::jsonb, now(), now() + $5::text::interval)
+           ON CONFLICT (actor, key) DO NOTHING`,
+  },
+  expire: {
+    name: 'request_expire',
+    text: 'DELETE FROM request WHERE (actor, key) IN (SELECT actor, key FROM request WHERE expires_at < now() LIMIT 5000)',
+  },
+};
+
+interface RequestRow {
+  readonly fingerprint: string;
+  readonly result: Record<string, unknown>;
+}
+
+/** What is known of a command at the start of its transaction. */
+export type CommandState = { readonly state: 'fresh' } | { readonly state: 'done'; readonly result: Record<string, unknown> };
+
+const lockKey = (actor: string, key: string): string => `${actor}\n${key}`;
+
+/**
+ * Takes a command inside the transaction of its effect: fresh, or done with its first result.
+ * Throws conflict IN_PROGRESS while another transaction works on it, unprocessable IDEMPOTENCY_KEY_REUSED for another request.
+ */
+export async function takeCommand(sql: TxSql, actor: Actor, command: Command | undefined): Promise<CommandState> {
+  if (command === undefined) return { state: 'fresh' };
+  const [lock] = await sql.rows<{ locked: boolean }>(statements.tryLock, [lockKey(actor.sub, command.id)]);
+  if (!lock?.locked) throw new AppError('conflict', 'IN_PROGRESS', { retryAfterSeconds: 1 });
+  const [row] = await sql.rows<RequestRow>(statements.find, [actor.sub, command.id]);
+  if (row === undefined) return { state: 'fresh' };
+  if (row.fingerprint !== command.fingerprint) throw new AppError('unprocessable', 'IDEMPOTENCY_KEY_REUSED');
+  return { state: 'done', result: row.result };
+}
+
+/** Keeps the result of a command, in the transaction of its effect: 7 days for a client's key, 1 hour for a minted one. */
+export async function rememberCommand(sql: Sql, actor: Actor, command: Command | undefined, result: Record<string, unknown>): Promise<void> {
+  if (command === undefined) return;
+  const kept = command.kept === 'client' ? '7 days' : '1 hour';
+  await sql.rows(statements.insert, [actor.sub, command.id, command.fingerprint, JSON.stringify(result), kept]);
+}
+
+/** Removes results that are no longer kept. */
+export async function expireRequests(sql: Sql): Promise<void> {
+  await sql.rows(statements.expire);
+}
+
+/** Is a command still being worked on outside a transaction (a job, an intent)? */
+export type OpenCommands = (sql: Sql, actor: string, key: string) => Promise<boolean>;
+
+/** The service that answers what became of a write with a client's key. */
+export function requestService(database: Database, isOpen: OpenCommands = async () => false): Served {
+  return serve(RequestServiceDefinition, {
+    async recall(request, call) {
+      authorizeService(call.actor);
+      return database.tx(async (sql) => {
+        const [lock] = await sql.rows<{ locked: boolean }>(statements.tryLock, [lockKey(request.actor, request.key)]);
+        const [row] = await sql.rows<RequestRow>(statements.find, [request.actor, request.key]);
+        if (row !== undefined) {
+          return row.fingerprint === request.fingerprint ? { outcome: RecallOutcome.DONE, result: row.result } : { outcome: RecallOutcome.MISMATCH };
+        }
+        if (!lock?.locked || (await isOpen(sql, request.actor, request.key))) return { outcome: RecallOutcome.IN_FLIGHT };
+        return { outcome: RecallOutcome.NONE };
+      });
+    },
+  });
+}

@@ -1,0 +1,156 @@
+import {
+  Metadata,
+  Server,
+  ServerCredentials,
+  type sendUnaryData,
+  type ServerDuplexStream,
+  type ServerReadableStream,
+  type ServerUnaryCall,
+  type ServerWritableStream,
+  type UntypedHandleCall,
+} from '@grpc/grpc-js';
+import { HealthImplementation } from 'grpc-health-check';
+import { AppError, isTransient, toAppError } from './errors.js';
+import type { TokenVerifier } from './internal-token.js';
+import type { Logger } from './logger.js';
+import { latency } from './metrics.js';
+import { fromMetadata, type CallContext } from './rpc-call.js';
+import { toGrpcDefinition, type MessageOf, type MethodDefinition, type PartialOf, type ServiceDefinition } from './rpc-definition.js';
+import { toStatus } from './rpc-errors.js';
+import { contextFrom, inSpan, SpanKind } from './telemetry.js';
+
+type Handler<M extends MethodDefinition> = M['requestStream'] extends true
+  ? (requests: AsyncIterable<MessageOf<M['requestType']>>, call: CallContext) => Promise<PartialOf<M['responseType']>>
+  : M['responseStream'] extends true
+    ? (request: MessageOf<M['requestType']>, call: CallContext) => AsyncIterable<PartialOf<M['responseType']>>
+    : (request: MessageOf<M['requestType']>, call: CallContext) => Promise<PartialOf<M['responseType']>>;
+
+/** One function for each method of a service: unary, server stream (an async iterable) or client stream. */
+export type Handlers<D extends ServiceDefinition> = { readonly [K in keyof D['methods']]: Handler<D['methods'][K]> };
+
+/** A service with its handlers, ready to be served. */
+export interface Served {
+  readonly definition: ServiceDefinition;
+  readonly handlers: Readonly<Record<string, unknown>>;
+}
+
+/** Ties handlers to their contract; the compiler finds what is missing or misshapen. */
+export function serve<D extends ServiceDefinition>(definition: D, handlers: Handlers<D>): Served {
+  return { definition, handlers: handlers as Readonly<Record<string, unknown>> };
+}
+
+export interface RpcServerOptions {
+  readonly host: string;
+  readonly port: number;
+  readonly services: readonly Served[];
+  readonly verifier: TokenVerifier;
+  readonly logger: Logger;
+}
+
+export interface RpcServer {
+  /** Resolves to the port it listens on. */
+  start(): Promise<number>;
+  /** Takes no new calls, lets running ones finish (at most graceMs), then closes. */
+  stop(graceMs?: number): Promise<void>;
+}
+
+const maxMessageBytes = 8 * 1024 * 1024;
+const longestCallMs = 60_000;
+const callDuration = latency('rpc_server_call_duration_seconds', 'Time of a served gRPC call', ['method', 'outcome']);
+
+/** A gRPC server whose every handler runs with a checked actor, a deadline, a span, a metric and errors that cross the wire whole. */
+export function createRpcServer(options: RpcServerOptions): RpcServer {
+  const server = new Server({ 'grpc.max_receive_message_length': maxMessageBytes, 'grpc.max_send_message_length': maxMessageBytes });
+  const health = new HealthImplementation({ '': 'NOT_SERVING' });
+  health.addToServer(server);
+  for (const { definition, handlers } of options.services) {
+    const bound = Object.entries(definition.methods).map(([key, method]) => [key, bind(definition, method, handlers[key], options)] as const);
+    server.addService(toGrpcDefinition(definition), Object.fromEntries(bound));
+  }
+  return {
+    async start() {
+      const port = await new Promise<number>((resolve, reject) => {
+        server.bindAsync(`${options.host}:${options.port}`, ServerCredentials.createInsecure(), (error, bound) => (error ? reject(error) : resolve(bound)));
+      });
+      health.setStatus('', 'SERVING');
+      return port;
+    },
+    async stop(graceMs = 10_000) {
+      health.setStatus('', 'NOT_SERVING');
+      const timer = setTimeout(() => server.forceShutdown(), graceMs);
+      await new Promise<void>((resolve) => server.tryShutdown(() => resolve()));
+      clearTimeout(timer);
+    },
+  };
+}
+
+type AnyCall = ServerUnaryCall<unknown, unknown> | ServerReadableStream<unknown, unknown> | ServerWritableStream<unknown, unknown> | ServerDuplexStream<unknown, unknown>;
+
+/** The one wrapper round every handler: grpc-js would let a rejected promise end the process. */
+function bind(service: ServiceDefinition, method: MethodDefinition, handler: unknown, options: RpcServerOptions): UntypedHandleCall {
+  const name = `${service.fullName}/${method.name}`;
+  const run = handler as (input: unknown, context: CallContext) => Promise<unknown>;
+  const stream = handler as (input: unknown, context: CallContext) => AsyncIterable<unknown>;
+  const partial = (message: unknown): unknown => (method.responseType as { fromPartial(value: unknown): unknown }).fromPartial(message);
+  if (method.responseStream) {
+    return (async (call: ServerWritableStream<unknown, unknown>) => {
+      await guard(name, call, options, async (context) => {
+        for await (const message of stream(call.request, context)) {
+          if (context.signal.aborted) return;
+          if (!call.write(partial(message))) await new Promise((resolve) => call.once('drain', resolve));
+        }
+      })
+        .then(() => call.end())
+        .catch((error: unknown) => call.emit('error', toStatus(error)));
+    }) as unknown as UntypedHandleCall;
+  }
+  return (async (call: ServerUnaryCall<unknown, unknown> | ServerReadableStream<unknown, unknown>, reply: sendUnaryData<unknown>) => {
+    await guard(name, call, options, (context) => run(method.requestStream ? call : (call as ServerUnaryCall<unknown, unknown>).request, context))
+      .then((response) => reply(null, partial(response)))
+      .catch((error: unknown) => reply(toStatus(error), null));
+  }) as unknown as UntypedHandleCall;
+}
+
+async function guard<T>(name: string, call: AnyCall, options: RpcServerOptions, work: (context: CallContext) => Promise<T>): Promise<T> {
+  const started = performance.now();
+  const headers = readHeaders(call.metadata);
+  const attributes = { 'rpc.system.name': 'grpc', 'rpc.method': name, 'cw.request_id': headers instanceof AppError ? '' : headers.requestId };
+  let outcome = 'ok';
+  try {
+    return await inSpan(
+      name,
+      { kind: SpanKind.SERVER, attributes },
+      async () => {
+        if (headers instanceof AppError) throw headers;
+        const actor = await options.verifier.verify(headers.token);
+        return await work({ ...headers, actor, ...lifeOf(call) });
+      },
+      contextFrom(headers instanceof AppError ? undefined : headers.traceparent),
+    );
+  } catch (error) {
+    const known = toAppError(error);
+    outcome = known.kind;
+    const requestId = headers instanceof AppError ? undefined : headers.requestId;
+    if (known.kind === 'internal') options.logger.error({ err: error, cause: known.cause, method: name, requestId }, 'call failed');
+    else if (isTransient(known)) options.logger.warn({ reason: known.reason, cause: String(known.cause), method: name, requestId }, 'call not served');
+    throw known;
+  } finally {
+    callDuration.observe({ method: name, outcome }, (performance.now() - started) / 1000);
+  }
+}
+
+function readHeaders(metadata: Metadata): ReturnType<typeof fromMetadata> | AppError {
+  try {
+    return fromMetadata(metadata);
+  } catch (error) {
+    return toAppError(error);
+  }
+}
+
+function lifeOf(call: AnyCall): { signal: AbortSignal; deadline: number } {
+  const aborter = new AbortController();
+  (call as NodeJS.EventEmitter).on('cancelled', () => aborter.abort(new AppError('deadline_exceeded', 'CANCELLED')));
+  const asked = call.getDeadline();
+  const deadline = Math.min(asked instanceof Date ? asked.getTime() : asked, Date.now() + longestCallMs);
+  return { signal: aborter.signal, deadline };
+}
