@@ -49,7 +49,8 @@ export class EnvReader {
     if (text === '') return text;
     const protocol = URL.canParse(text) ? new URL(text).protocol : undefined;
     // The value itself may hold a password: it stays out of the message.
-    if (protocol === undefined || !protocols.includes(protocol)) this.problems.push(`${name} must be a URL of ${protocols.join(' or ')}`);
+    if (protocol === undefined || !protocols.includes(protocol))
+      this.problems.push(`${name} must be a URL of ${protocols.join(' or ')}`);
     return text;
   }
 

@@ -69,7 +69,12 @@ export function isErrorKind(word: string): word is ErrorKind {
 /** The one door for foreign errors: an AppError as it is, anything else as `internal` with the cause kept for the log. */
 export function toAppError(error: unknown): AppError {
   if (error instanceof AppError) return error;
-  return new AppError('internal', 'INTERNAL', {}, { cause: error, message: 'An unexpected error; the log has it by its request id' });
+  return new AppError(
+    'internal',
+    'INTERNAL',
+    {},
+    { cause: error, message: 'An unexpected error; the log has it by its request id' },
+  );
 }
 
 /** True for errors that another attempt may not meet: the caller's data is not to blame. */

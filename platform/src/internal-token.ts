@@ -38,7 +38,8 @@ export async function createTokenMinter(privateKey: JsonWebKeyLike): Promise<Tok
   };
   return {
     mint,
-    mintOwn: (onBehalfOf) => mint({ sub: `service:${kid}`, roles: [], grants: [], ...(onBehalfOf ? { onBehalfOf } : {}) }),
+    mintOwn: (onBehalfOf) =>
+      mint({ sub: `service:${kid}`, roles: [], grants: [], ...(onBehalfOf ? { onBehalfOf } : {}) }),
   };
 }
 
@@ -63,9 +64,16 @@ export function createTokenVerifier(keys: { readonly keys: readonly JsonWebKeyLi
   };
 }
 
-async function check(token: string, keySet: ReturnType<typeof createLocalJWKSet>): Promise<{ actor: Actor; expiresAt: number }> {
+async function check(
+  token: string,
+  keySet: ReturnType<typeof createLocalJWKSet>,
+): Promise<{ actor: Actor; expiresAt: number }> {
   try {
-    const { payload, protectedHeader } = await jwtVerify(token, keySet, { audience, algorithms: ['EdDSA'], clockTolerance: 5 });
+    const { payload, protectedHeader } = await jwtVerify(token, keySet, {
+      audience,
+      algorithms: ['EdDSA'],
+      clockTolerance: 5,
+    });
     const actor: Actor = {
       sub: String(payload.sub),
       roles: (payload['roles'] as string[] | undefined) ?? [],

@@ -25,23 +25,35 @@ export interface PrismaDatabase<Tx extends RawClient> extends Database {
 /** The Prisma adapter of the Sql port. Closing it closes the pool too. */
 export function prismaDatabase<Tx extends RawClient>(prisma: TransactingClient<Tx>, pool: pg.Pool): PrismaDatabase<Tx> {
   const run = <T>(client: RawClient, statement: Statement, values: readonly unknown[]): Promise<T[]> =>
-    inClientSpan(`sql ${statement.name}`, { 'db.system.name': 'postgresql', 'db.query.text': statement.text }, async () => {
-      try {
-        const rows = await client.$queryRawUnsafe<Record<string, unknown>[]>(statement.text, ...values);
-        return rows.map(withNumbers) as T[];
-      } catch (error) {
-        throw fromPrisma(error);
-      }
-    });
+    inClientSpan(
+      `sql ${statement.name}`,
+      { 'db.system.name': 'postgresql', 'db.query.text': statement.text },
+      async () => {
+        try {
+          const rows = await client.$queryRawUnsafe<Record<string, unknown>[]>(statement.text, ...values);
+          return rows.map(withNumbers) as T[];
+        } catch (error) {
+          throw fromPrisma(error);
+        }
+      },
+    );
   return {
     rows: (statement, values = []) => run(prisma, statement, values),
     async tx(work) {
       const hooks: (() => void)[] = [];
       const result = await prisma
-        .$transaction((client) => work({ client, rows: (statement, values = []) => run(client, statement, values), afterCommit: (hook) => hooks.push(hook) }), {
-          maxWait: 5_000,
-          timeout: 20_000,
-        })
+        .$transaction(
+          (client) =>
+            work({
+              client,
+              rows: (statement, values = []) => run(client, statement, values),
+              afterCommit: (hook) => hooks.push(hook),
+            }),
+          {
+            maxWait: 5_000,
+            timeout: 20_000,
+          },
+        )
         .catch((error: unknown) => {
           throw fromPrisma(error);
         });

@@ -6,8 +6,14 @@ import { serve, type Served } from './rpc-server.js';
 import type { Database, Sql, TxSql } from './sql.js';
 
 const statements = {
-  tryLock: { name: 'request_try_lock', text: 'SELECT pg_try_advisory_xact_lock(hashtextextended($1::text, 0)) AS locked' },
-  find: { name: 'request_find', text: 'SELECT fingerprint, result FROM request WHERE actor = $1::text AND key = $2::text' },
+  tryLock: {
+    name: 'request_try_lock',
+    text: 'SELECT pg_try_advisory_xact_lock(hashtextextended($1::text, 0)) AS locked',
+  },
+  find: {
+    name: 'request_find',
+    text: 'SELECT fingerprint, result FROM request WHERE actor = $1::text AND key = $2::text',
+  },
   insert: {
     name: 'request_insert',
     text: `INSERT INTO request (actor, key, fingerprint, result, created_at, expires_at)
@@ -26,7 +32,8 @@ interface RequestRow {
 }
 
 /** What is known of a command at the start of its transaction. */
-export type CommandState = { readonly state: 'fresh' } | { readonly state: 'done'; readonly result: Record<string, unknown> };
+export type CommandState =
+  { readonly state: 'fresh' } | { readonly state: 'done'; readonly result: Record<string, unknown> };
 
 const lockKey = (actor: string, key: string): string => `${actor}\n${key}`;
 
@@ -45,7 +52,12 @@ export async function takeCommand(sql: TxSql, actor: Actor, command: Command | u
 }
 
 /** Keeps the result of a command, in the transaction of its effect: 7 days for a client's key, 1 hour for a minted one. */
-export async function rememberCommand(sql: Sql, actor: Actor, command: Command | undefined, result: Record<string, unknown>): Promise<void> {
+export async function rememberCommand(
+  sql: Sql,
+  actor: Actor,
+  command: Command | undefined,
+  result: Record<string, unknown>,
+): Promise<void> {
   if (command === undefined) return;
   const kept = command.kept === 'client' ? '7 days' : '1 hour';
   await sql.rows(statements.insert, [actor.sub, command.id, command.fingerprint, JSON.stringify(result), kept]);
@@ -68,9 +80,12 @@ export function requestService(database: Database, isOpen: OpenCommands = async 
         const [lock] = await sql.rows<{ locked: boolean }>(statements.tryLock, [lockKey(request.actor, request.key)]);
         const [row] = await sql.rows<RequestRow>(statements.find, [request.actor, request.key]);
         if (row !== undefined) {
-          return row.fingerprint === request.fingerprint ? { outcome: RecallOutcome.DONE, result: row.result } : { outcome: RecallOutcome.MISMATCH };
+          return row.fingerprint === request.fingerprint
+            ? { outcome: RecallOutcome.DONE, result: row.result }
+            : { outcome: RecallOutcome.MISMATCH };
         }
-        if (!lock?.locked || (await isOpen(sql, request.actor, request.key))) return { outcome: RecallOutcome.IN_FLIGHT };
+        if (!lock?.locked || (await isOpen(sql, request.actor, request.key)))
+          return { outcome: RecallOutcome.IN_FLIGHT };
         return { outcome: RecallOutcome.NONE };
       });
     },

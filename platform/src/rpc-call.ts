@@ -35,7 +35,11 @@ const keys = {
 };
 
 /** Writes what travels with every call: token, request id, command, trace. */
-export function toMetadata(call: { token: string; requestId?: string | undefined; command?: Command | undefined }): Metadata {
+export function toMetadata(call: {
+  token: string;
+  requestId?: string | undefined;
+  command?: Command | undefined;
+}): Metadata {
   const metadata = new Metadata();
   metadata.set(keys.token, `Bearer ${call.token}`);
   metadata.set(keys.request, call.requestId ?? newId());
@@ -69,7 +73,15 @@ export function fromMetadata(metadata: Metadata): CallHeaders {
   return {
     token,
     requestId: text(keys.request) ?? newId(),
-    ...(id === undefined ? {} : { command: { id, fingerprint: text(keys.fingerprint) ?? '', kept: text(keys.kept) === 'client' ? 'client' : 'minted' } }),
+    ...(id === undefined
+      ? {}
+      : {
+          command: {
+            id,
+            fingerprint: text(keys.fingerprint) ?? '',
+            kept: text(keys.kept) === 'client' ? 'client' : 'minted',
+          },
+        }),
     ...(traceparent === undefined ? {} : { traceparent }),
   };
 }

@@ -1,8 +1,20 @@
-import { Client, credentials, type ClientReadableStream, type ClientWritableStream, type ServiceError } from '@grpc/grpc-js';
+import {
+  Client,
+  credentials,
+  type ClientReadableStream,
+  type ClientWritableStream,
+  type ServiceError,
+} from '@grpc/grpc-js';
 import { AppError } from './errors.js';
 import { latency } from './metrics.js';
 import { toMetadata, type Command } from './rpc-call.js';
-import { toGrpcMethod, type MessageOf, type MethodDefinition, type PartialOf, type ServiceDefinition } from './rpc-definition.js';
+import {
+  toGrpcMethod,
+  type MessageOf,
+  type MethodDefinition,
+  type PartialOf,
+  type ServiceDefinition,
+} from './rpc-definition.js';
 import { fromStatus } from './rpc-errors.js';
 import { inSpan, SpanKind } from './telemetry.js';
 
@@ -17,7 +29,10 @@ export interface CallOptions {
 }
 
 type Method<M extends MethodDefinition> = M['requestStream'] extends true
-  ? (requests: AsyncIterable<PartialOf<M['requestType']>> | Iterable<PartialOf<M['requestType']>>, options: CallOptions) => Promise<MessageOf<M['responseType']>>
+  ? (
+      requests: AsyncIterable<PartialOf<M['requestType']>> | Iterable<PartialOf<M['requestType']>>,
+      options: CallOptions,
+    ) => Promise<MessageOf<M['responseType']>>
   : M['responseStream'] extends true
     ? (request: PartialOf<M['requestType']>, options: CallOptions) => AsyncIterable<MessageOf<M['responseType']>>
     : (request: PartialOf<M['requestType']>, options: CallOptions) => Promise<MessageOf<M['responseType']>>;
@@ -35,7 +50,10 @@ export interface Channel {
 const maxMessageBytes = 8 * 1024 * 1024;
 // The hop back takes time too: the callee stops a little before the caller does.
 const hopMs = 20;
-const callDuration = latency('rpc_client_call_duration_seconds', 'Time of a gRPC call to another service', ['method', 'outcome']);
+const callDuration = latency('rpc_client_call_duration_seconds', 'Time of a gRPC call to another service', [
+  'method',
+  'outcome',
+]);
 
 /** Opens a channel to host:port. Nothing is sent before the first call. */
 export function openChannel(peer: string, address: string): Channel {
@@ -51,7 +69,9 @@ export function openChannel(peer: string, address: string): Channel {
   return {
     peer,
     client<D extends ServiceDefinition>(definition: D) {
-      const methods = Object.entries(definition.methods).map(([key, method]) => [key, makeMethod(grpc, peer, definition, method)] as const);
+      const methods = Object.entries(definition.methods).map(
+        ([key, method]) => [key, makeMethod(grpc, peer, definition, method)] as const,
+      );
       return Object.fromEntries(methods) as unknown as RpcClient<D>;
     },
     close: () => grpc.close(),
@@ -61,11 +81,19 @@ export function openChannel(peer: string, address: string): Channel {
 function makeMethod(grpc: Client, peer: string, service: ServiceDefinition, method: MethodDefinition): unknown {
   const definition = toGrpcMethod(service, method);
   const { requestSerialize, responseDeserialize, path } = definition;
-  const partial = (message: unknown): unknown => (method.requestType as { fromPartial(value: unknown): unknown }).fromPartial(message);
+  const partial = (message: unknown): unknown =>
+    (method.requestType as { fromPartial(value: unknown): unknown }).fromPartial(message);
   if (method.responseStream) {
     return (request: unknown, options: CallOptions): AsyncIterable<unknown> => {
       const { metadata, deadline } = prepare(options);
-      const stream = grpc.makeServerStreamRequest(path, requestSerialize, responseDeserialize, partial(request), metadata, { deadline });
+      const stream = grpc.makeServerStreamRequest(
+        path,
+        requestSerialize,
+        responseDeserialize,
+        partial(request),
+        metadata,
+        { deadline },
+      );
       return readStream(stream, peer, options.call?.signal);
     };
   }
@@ -74,19 +102,32 @@ function makeMethod(grpc: Client, peer: string, service: ServiceDefinition, meth
     const attempt = (): Promise<unknown> =>
       new Promise((resolve, reject) => {
         const { metadata, deadline } = prepare(options);
-        const done = (error: ServiceError | null, response?: unknown): void => (error ? reject(fromStatus(error, peer)) : resolve(response));
+        const done = (error: ServiceError | null, response?: unknown): void =>
+          error ? reject(fromStatus(error, peer)) : resolve(response);
         const call = method.requestStream
           ? grpc.makeClientStreamRequest(path, requestSerialize, responseDeserialize, metadata, { deadline }, done)
-          : grpc.makeUnaryRequest(path, requestSerialize, responseDeserialize, partial(input), metadata, { deadline }, done);
+          : grpc.makeUnaryRequest(
+              path,
+              requestSerialize,
+              responseDeserialize,
+              partial(input),
+              metadata,
+              { deadline },
+              done,
+            );
         options.call?.signal?.addEventListener('abort', () => call.cancel(), { once: true });
         if (method.requestStream) {
-          writeStream(call as ClientWritableStream<unknown>, input as AsyncIterable<unknown>, partial).catch((error: unknown) => {
-            call.cancel();
-            reject(error instanceof Error ? error : new Error(String(error)));
-          });
+          writeStream(call as ClientWritableStream<unknown>, input as AsyncIterable<unknown>, partial).catch(
+            (error: unknown) => {
+              call.cancel();
+              reject(error instanceof Error ? error : new Error(String(error)));
+            },
+          );
         }
       });
-    return measured(`${service.fullName}/${method.name}`, () => (repeatable ? withRetries(attempt, options) : attempt()));
+    return measured(`${service.fullName}/${method.name}`, () =>
+      repeatable ? withRetries(attempt, options) : attempt(),
+    );
   };
 }
 
@@ -94,14 +135,25 @@ function prepare(options: CallOptions): { metadata: ReturnType<typeof toMetadata
   const token = options.token ?? options.call?.token;
   if (token === undefined) throw new AppError('internal', 'INTERNAL', {}, { message: 'a call without a token' });
   const deadline = Math.min(Date.now() + (options.deadlineMs ?? 5_000), (options.call?.deadline ?? Infinity) - hopMs);
-  return { metadata: toMetadata({ token, requestId: options.call?.requestId, command: options.command ?? options.call?.command }), deadline };
+  return {
+    metadata: toMetadata({
+      token,
+      requestId: options.call?.requestId,
+      command: options.command ?? options.call?.command,
+    }),
+    deadline,
+  };
 }
 
 async function measured<T>(name: string, work: () => Promise<T>): Promise<T> {
   const started = performance.now();
   let outcome = 'ok';
   try {
-    return await inSpan(name, { kind: SpanKind.CLIENT, attributes: { 'rpc.system.name': 'grpc', 'rpc.method': name } }, work);
+    return await inSpan(
+      name,
+      { kind: SpanKind.CLIENT, attributes: { 'rpc.system.name': 'grpc', 'rpc.method': name } },
+      work,
+    );
   } catch (error) {
     outcome = error instanceof AppError ? error.kind : 'internal';
     throw error;
@@ -127,7 +179,11 @@ async function withRetries<T>(attempt: () => Promise<T>, options: CallOptions): 
   return attempt();
 }
 
-async function* readStream(stream: ClientReadableStream<unknown>, peer: string, signal: AbortSignal | undefined): AsyncIterable<unknown> {
+async function* readStream(
+  stream: ClientReadableStream<unknown>,
+  peer: string,
+  signal: AbortSignal | undefined,
+): AsyncIterable<unknown> {
   signal?.addEventListener('abort', () => stream.cancel(), { once: true });
   try {
     for await (const message of stream) yield message;
@@ -136,7 +192,11 @@ async function* readStream(stream: ClientReadableStream<unknown>, peer: string, 
   }
 }
 
-async function writeStream(call: ClientWritableStream<unknown>, messages: AsyncIterable<unknown>, partial: (message: unknown) => unknown): Promise<void> {
+async function writeStream(
+  call: ClientWritableStream<unknown>,
+  messages: AsyncIterable<unknown>,
+  partial: (message: unknown) => unknown,
+): Promise<void> {
   for await (const message of messages) {
     if (call.destroyed || call.writableEnded) return;
     if (!call.write(partial(message))) {

@@ -1,5 +1,8 @@
 import type { BinaryReader, BinaryWriter } from '@bufbuild/protobuf/wire';
-import type { ServiceDefinition as GrpcServiceDefinition, MethodDefinition as GrpcMethodDefinition } from '@grpc/grpc-js';
+import type {
+  ServiceDefinition as GrpcServiceDefinition,
+  MethodDefinition as GrpcMethodDefinition,
+} from '@grpc/grpc-js';
 
 /** A message type as ts-proto generates it. */
 export interface MessageType<T> {
@@ -35,7 +38,10 @@ export function toGrpcDefinition(service: ServiceDefinition): GrpcServiceDefinit
   return Object.fromEntries(entries);
 }
 
-export function toGrpcMethod(service: ServiceDefinition, method: MethodDefinition): GrpcMethodDefinition<unknown, unknown> {
+export function toGrpcMethod(
+  service: ServiceDefinition,
+  method: MethodDefinition,
+): GrpcMethodDefinition<unknown, unknown> {
   const request = method.requestType as MessageType<unknown>;
   const response = method.responseType as MessageType<unknown>;
   const serialize = (type: MessageType<unknown>) => (message: unknown) => Buffer.from(type.encode(message).finish());

@@ -32,11 +32,16 @@ export function fromStatus(error: ServiceError, peer: string): AppError {
   if (bytes instanceof Uint8Array) {
     const detail = ErrorDetail.decode(bytes);
     if (isErrorKind(detail.kind)) {
-      return new AppError(detail.kind, detail.reason, detail.details ?? {}, { message: detail.message, fields: detail.fields, cause: error });
+      return new AppError(detail.kind, detail.reason, detail.details ?? {}, {
+        message: detail.message,
+        fields: detail.fields,
+        cause: error,
+      });
     }
   }
   const kind = kindOfCode[error.code] ?? 'internal';
-  if (kind === 'unavailable') return new AppError(kind, 'SERVICE_UNAVAILABLE', { service: peer, retryAfterSeconds: 1 }, { cause: error });
+  if (kind === 'unavailable')
+    return new AppError(kind, 'SERVICE_UNAVAILABLE', { service: peer, retryAfterSeconds: 1 }, { cause: error });
   if (kind === 'deadline_exceeded') return new AppError(kind, 'DEADLINE_EXCEEDED', { service: peer }, { cause: error });
   if (kind === 'too_large') return new AppError(kind, 'MESSAGE_TOO_LARGE', { service: peer }, { cause: error });
   return new AppError(kind, kind === 'unimplemented' ? 'UNIMPLEMENTED' : 'INTERNAL', {}, { cause: error });

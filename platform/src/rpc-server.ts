@@ -1,5 +1,5 @@
+import type { Metadata } from '@grpc/grpc-js';
 import {
-  Metadata,
   Server,
   ServerCredentials,
   type sendUnaryData,
@@ -15,7 +15,13 @@ import type { TokenVerifier } from './internal-token.js';
 import type { Logger } from './logger.js';
 import { latency } from './metrics.js';
 import { fromMetadata, type CallContext } from './rpc-call.js';
-import { toGrpcDefinition, type MessageOf, type MethodDefinition, type PartialOf, type ServiceDefinition } from './rpc-definition.js';
+import {
+  toGrpcDefinition,
+  type MessageOf,
+  type MethodDefinition,
+  type PartialOf,
+  type ServiceDefinition,
+} from './rpc-definition.js';
 import { toStatus } from './rpc-errors.js';
 import { contextFrom, inSpan, SpanKind } from './telemetry.js';
 
@@ -36,7 +42,7 @@ export interface Served {
 
 /** Ties handlers to their contract; the compiler finds what is missing or misshapen. */
 export function serve<D extends ServiceDefinition>(definition: D, handlers: Handlers<D>): Served {
-  return { definition, handlers: handlers as Readonly<Record<string, unknown>> };
+  return { definition, handlers: handlers };
 }
 
 export interface RpcServerOptions {
@@ -60,17 +66,24 @@ const callDuration = latency('rpc_server_call_duration_seconds', 'Time of a serv
 
 /** A gRPC server whose every handler runs with a checked actor, a deadline, a span, a metric and errors that cross the wire whole. */
 export function createRpcServer(options: RpcServerOptions): RpcServer {
-  const server = new Server({ 'grpc.max_receive_message_length': maxMessageBytes, 'grpc.max_send_message_length': maxMessageBytes });
+  const server = new Server({
+    'grpc.max_receive_message_length': maxMessageBytes,
+    'grpc.max_send_message_length': maxMessageBytes,
+  });
   const health = new HealthImplementation({ '': 'NOT_SERVING' });
   health.addToServer(server);
   for (const { definition, handlers } of options.services) {
-    const bound = Object.entries(definition.methods).map(([key, method]) => [key, bind(definition, method, handlers[key], options)] as const);
+    const bound = Object.entries(definition.methods).map(
+      ([key, method]) => [key, bind(definition, method, handlers[key], options)] as const,
+    );
     server.addService(toGrpcDefinition(definition), Object.fromEntries(bound));
   }
   return {
     async start() {
       const port = await new Promise<number>((resolve, reject) => {
-        server.bindAsync(`${options.host}:${options.port}`, ServerCredentials.createInsecure(), (error, bound) => (error ? reject(error) : resolve(bound)));
+        server.bindAsync(`${options.host}:${options.port}`, ServerCredentials.createInsecure(), (error, bound) =>
+          error ? reject(error) : resolve(bound),
+        );
       });
       health.setStatus('', 'SERVING');
       return port;
@@ -84,16 +97,26 @@ export function createRpcServer(options: RpcServerOptions): RpcServer {
   };
 }
 
-type AnyCall = ServerUnaryCall<unknown, unknown> | ServerReadableStream<unknown, unknown> | ServerWritableStream<unknown, unknown> | ServerDuplexStream<unknown, unknown>;
+type AnyCall =
+  | ServerUnaryCall<unknown, unknown>
+  | ServerReadableStream<unknown, unknown>
+  | ServerWritableStream<unknown, unknown>
+  | ServerDuplexStream<unknown, unknown>;
 
 /** The one wrapper round every handler: grpc-js would let a rejected promise end the process. */
-function bind(service: ServiceDefinition, method: MethodDefinition, handler: unknown, options: RpcServerOptions): UntypedHandleCall {
+function bind(
+  service: ServiceDefinition,
+  method: MethodDefinition,
+  handler: unknown,
+  options: RpcServerOptions,
+): UntypedHandleCall {
   const name = `${service.fullName}/${method.name}`;
   const run = handler as (input: unknown, context: CallContext) => Promise<unknown>;
   const stream = handler as (input: unknown, context: CallContext) => AsyncIterable<unknown>;
-  const partial = (message: unknown): unknown => (method.responseType as { fromPartial(value: unknown): unknown }).fromPartial(message);
+  const partial = (message: unknown): unknown =>
+    (method.responseType as { fromPartial(value: unknown): unknown }).fromPartial(message);
   if (method.responseStream) {
-    return (async (call: ServerWritableStream<unknown, unknown>) => {
+    return async (call: ServerWritableStream<unknown, unknown>) => {
       await guard(name, call, options, async (context) => {
         for await (const message of stream(call.request, context)) {
           if (context.signal.aborted) return;
@@ -102,19 +125,33 @@ function bind(service: ServiceDefinition, method: MethodDefinition, handler: unk
       })
         .then(() => call.end())
         .catch((error: unknown) => call.emit('error', toStatus(error)));
-    }) as unknown as UntypedHandleCall;
+    };
   }
-  return (async (call: ServerUnaryCall<unknown, unknown> | ServerReadableStream<unknown, unknown>, reply: sendUnaryData<unknown>) => {
-    await guard(name, call, options, (context) => run(method.requestStream ? call : (call as ServerUnaryCall<unknown, unknown>).request, context))
+  return async (
+    call: ServerUnaryCall<unknown, unknown> | ServerReadableStream<unknown, unknown>,
+    reply: sendUnaryData<unknown>,
+  ) => {
+    await guard(name, call, options, (context) =>
+      run(method.requestStream ? call : (call as ServerUnaryCall<unknown, unknown>).request, context),
+    )
       .then((response) => reply(null, partial(response)))
       .catch((error: unknown) => reply(toStatus(error), null));
-  }) as unknown as UntypedHandleCall;
+  };
 }
 
-async function guard<T>(name: string, call: AnyCall, options: RpcServerOptions, work: (context: CallContext) => Promise<T>): Promise<T> {
+async function guard<T>(
+  name: string,
+  call: AnyCall,
+  options: RpcServerOptions,
+  work: (context: CallContext) => Promise<T>,
+): Promise<T> {
   const started = performance.now();
   const headers = readHeaders(call.metadata);
-  const attributes = { 'rpc.system.name': 'grpc', 'rpc.method': name, 'cw.request_id': headers instanceof AppError ? '' : headers.requestId };
+  const attributes = {
+    'rpc.system.name': 'grpc',
+    'rpc.method': name,
+    'cw.request_id': headers instanceof AppError ? '' : headers.requestId,
+  };
   let outcome = 'ok';
   try {
     return await inSpan(
@@ -131,8 +168,13 @@ async function guard<T>(name: string, call: AnyCall, options: RpcServerOptions, 
     const known = toAppError(error);
     outcome = known.kind;
     const requestId = headers instanceof AppError ? undefined : headers.requestId;
-    if (known.kind === 'internal') options.logger.error({ err: error, cause: known.cause, method: name, requestId }, 'call failed');
-    else if (isTransient(known)) options.logger.warn({ reason: known.reason, cause: String(known.cause), method: name, requestId }, 'call not served');
+    if (known.kind === 'internal')
+      options.logger.error({ err: error, cause: known.cause, method: name, requestId }, 'call failed');
+    else if (isTransient(known))
+      options.logger.warn(
+        { reason: known.reason, cause: String(known.cause), method: name, requestId },
+        'call not served',
+      );
     throw known;
   } finally {
     callDuration.observe({ method: name, outcome }, (performance.now() - started) / 1000);

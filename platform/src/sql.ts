@@ -66,10 +66,18 @@ export function openPool(options: DatabaseOptions): pg.Pool {
 export function openDatabase(options: DatabaseOptions): PgDatabase {
   const pool = openPool(options);
   const attributes = { 'db.system.name': 'postgresql', 'db.namespace': new URL(options.url).pathname.slice(1) };
-  const run = async <T>(client: pg.Pool | pg.PoolClient, statement: Statement, values: readonly unknown[]): Promise<T[]> =>
+  const run = async <T>(
+    client: pg.Pool | pg.PoolClient,
+    statement: Statement,
+    values: readonly unknown[],
+  ): Promise<T[]> =>
     inClientSpan(`sql ${statement.name}`, { ...attributes, 'db.query.text': statement.text }, async () => {
       try {
-        const result = await client.query<Record<string, unknown>>({ name: statement.name, text: statement.text, values: [...values] });
+        const result = await client.query<Record<string, unknown>>({
+          name: statement.name,
+          text: statement.text,
+          values: [...values],
+        });
         return result.rows as T[];
       } catch (error) {
         throw fromDriver(error);
@@ -78,7 +86,14 @@ export function openDatabase(options: DatabaseOptions): PgDatabase {
   return {
     pool,
     rows: (statement, values = []) => run(pool, statement, values),
-    tx: (work) => runTransaction(pool, (client) => (statement, values = []) => run(client, statement, values), work),
+    tx: (work) =>
+      runTransaction(
+        pool,
+        (client) =>
+          (statement, values = []) =>
+            run(client, statement, values),
+        work,
+      ),
     async ping() {
       await pool.query('select 1').catch((error: unknown) => {
         throw fromDriver(error);
@@ -118,13 +133,28 @@ async function runTransaction<T>(
   }
 }
 
-const connectionCodes = new Set(['ECONNREFUSED', 'ECONNRESET', 'ETIMEDOUT', 'EPIPE', 'ENOTFOUND', '57P01', '57P02', '57P03', '53300', '08006', '08001', '08003']);
+const connectionCodes = new Set([
+  'ECONNREFUSED',
+  'ECONNRESET',
+  'ETIMEDOUT',
+  'EPIPE',
+  'ENOTFOUND',
+  '57P01',
+  '57P02',
+  '57P03',
+  '53300',
+  '08006',
+  '08001',
+  '08003',
+]);
 
 /** Turns "the server is away" into unavailable DATABASE_UNAVAILABLE; other errors of the driver stay as they are. */
 export function fromDriver(error: unknown): unknown {
   if (!(error instanceof Error)) return error;
   const code = (error as { code?: unknown }).code;
-  const away = (typeof code === 'string' && connectionCodes.has(code)) || /Connection terminated|timeout exceeded when trying to connect|Client was closed/.test(error.message);
+  const away =
+    (typeof code === 'string' && connectionCodes.has(code)) ||
+    /Connection terminated|timeout exceeded when trying to connect|Client was closed/.test(error.message);
   return away ? new AppError('unavailable', 'DATABASE_UNAVAILABLE', { retryAfterSeconds: 2 }, { cause: error }) : error;
 }
 
@@ -132,6 +162,7 @@ export function fromDriver(error: unknown): unknown {
 export function sqlState(error: unknown): string | undefined {
   const direct = (error as { code?: unknown } | null)?.code;
   if (typeof direct === 'string' && /^[0-9A-Z]{5}$/.test(direct) && !direct.startsWith('P2')) return direct;
-  const cause = (error as { meta?: { driverAdapterError?: { cause?: { originalCode?: unknown } } } } | null)?.meta?.driverAdapterError?.cause;
+  const cause = (error as { meta?: { driverAdapterError?: { cause?: { originalCode?: unknown } } } } | null)?.meta
+    ?.driverAdapterError?.cause;
   return typeof cause?.originalCode === 'string' ? cause.originalCode : undefined;
 }

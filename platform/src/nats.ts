@@ -1,0 +1,115 @@
+import {
+  jetstreamManager,
+  jetstream,
+  RetentionPolicy,
+  StorageType,
+  DiscardPolicy,
+  type JetStreamClient,
+  type JetStreamManager,
+} from '@nats-io/jetstream';
+import { connect, nanos, type NatsConnection } from '@nats-io/transport-node';
+import type { Logger } from './logger.js';
+
+/** A connection that comes and goes; nothing in the process waits for it to come up. */
+export interface Nats {
+  /** Resolves at the first connection. */
+  readonly connected: Promise<NatsConnection>;
+  isUp(): boolean;
+  /** Calls back at the first connection and after each reconnect. */
+  onUp(listener: () => void): void;
+  close(): Promise<void>;
+}
+
+/** Connects in the background and never gives up. */
+export function openNats(url: string, name: string, logger: Logger): Nats {
+  let up = false;
+  let closed = false;
+  const listeners: (() => void)[] = [];
+  const rise = (): void => {
+    up = true;
+    for (const listener of listeners) listener();
+  };
+  const connecting = connect({
+    servers: url,
+    name,
+    waitOnFirstConnect: true,
+    maxReconnectAttempts: -1,
+    reconnectTimeWait: 250,
+    reconnectJitter: 100,
+    pingInterval: 10_000,
+    timeout: 2_000,
+  });
+  const connected = connecting.then((connection) => {
+    if (closed) void connection.close();
+    rise();
+    void watch(connection, rise, () => {
+      if (up) logger.warn('NATS is away; events wait in the outbox');
+      up = false;
+    });
+    return connection;
+  });
+  connected.catch((error: unknown) => logger.error({ err: error }, 'NATS connection failed'));
+  return {
+    connected,
+    isUp: () => up,
+    onUp(listener) {
+      listeners.push(listener);
+      if (up) listener();
+    },
+    async close() {
+      closed = true;
+      if (up) await (await connected).close();
+      else connected.then((connection) => connection.close()).catch(() => undefined);
+      up = false;
+    },
+  };
+}
+
+async function watch(connection: NatsConnection, rise: () => void, fall: () => void): Promise<void> {
+  for await (const status of connection.status()) {
+    if (status.type === 'reconnect') rise();
+    else if (status.type === 'disconnect' || status.type === 'staleConnection') fall();
+  }
+  fall();
+}
+
+const thirtyDays = 30 * 24 * 3600;
+
+/** The stream that keeps a source's events. */
+export function streamOf(source: string): string {
+  return `CW_${source.toUpperCase()}`;
+}
+
+/** Where one event is published. */
+export function subjectOf(source: string, type: string, courseId: string): string {
+  return `cw.v1.${source}.${type}.${courseId}`;
+}
+
+export function jetStreamOf(connection: NatsConnection): JetStreamClient {
+  return jetstream(connection, { timeout: 2_000 });
+}
+
+export function managerOf(connection: NatsConnection): Promise<JetStreamManager> {
+  return jetstreamManager(connection, { checkAPI: false, timeout: 2_000 });
+}
+
+/** Makes the stream of a source, or brings an older one up to date. Only the source itself calls it. */
+export async function ensureStream(connection: NatsConnection, source: string): Promise<void> {
+  const manager = await managerOf(connection);
+  const name = streamOf(source);
+  const config = {
+    subjects: [`cw.v1.${source}.>`],
+    retention: RetentionPolicy.Limits,
+    storage: StorageType.File,
+    // A full stream holds events back in the outbox instead of dropping old ones.
+    discard: DiscardPolicy.New,
+    max_age: nanos(thirtyDays * 1000),
+    duplicate_window: nanos(10 * 60 * 1000),
+  };
+  const known = await manager.streams.info(name).then(
+    () => true,
+    () => false,
+  );
+  if (known) await manager.streams.update(name, config);
+  else await manager.streams.add({ name, ...config });
+}
