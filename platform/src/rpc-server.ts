@@ -116,27 +116,35 @@ function bind(
   const partial = (message: unknown): unknown =>
     (method.responseType as { fromPartial(value: unknown): unknown }).fromPartial(message);
   if (method.responseStream) {
-    return async (call: ServerWritableStream<unknown, unknown>) => {
-      await guard(name, call, options, async (context) => {
+    return (call: ServerWritableStream<unknown, unknown>) => {
+      guard(name, call, options, async (context) => {
         for await (const message of stream(call.request, context)) {
           if (context.signal.aborted) return;
-          if (!call.write(partial(message))) await new Promise((resolve) => call.once('drain', resolve));
+          if (!call.write(partial(message))) await drained(call, context.signal);
         }
       })
         .then(() => call.end())
         .catch((error: unknown) => call.emit('error', toStatus(error)));
     };
   }
-  return async (
+  return (
     call: ServerUnaryCall<unknown, unknown> | ServerReadableStream<unknown, unknown>,
     reply: sendUnaryData<unknown>,
   ) => {
-    await guard(name, call, options, (context) =>
+    guard(name, call, options, (context) =>
       run(method.requestStream ? call : (call as ServerUnaryCall<unknown, unknown>).request, context),
     )
       .then((response) => reply(null, partial(response)))
       .catch((error: unknown) => reply(toStatus(error), null));
   };
+}
+
+/** Resolves when the peer has room again, or has gone. */
+function drained(call: ServerWritableStream<unknown, unknown>, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    call.once('drain', resolve);
+    signal.addEventListener('abort', () => resolve(), { once: true });
+  });
 }
 
 async function guard<T>(
