@@ -1,0 +1,69 @@
+// Ports are chosen once, below the range from which the system hands out ports to clients: a client that retries an
+// ephemeral port could connect to itself and so keep the server from coming back.
+import { createServer } from 'node:net';
+import { readJson, writeJson } from './files.mjs';
+
+const FIRST = 20_000;
+const LAST = 29_999;
+const GATEWAY = 8080;
+
+/** The names that get a port, in the order in which they lie in their block; `<service>-ops` is for health and metrics. */
+export const portNames = [
+  'control',
+  'postgres',
+  'mongodb',
+  'redis',
+  'nats',
+  ...['catalog', 'content', 'review', 'versioning', 'deployment'].flatMap((name) => [name, `${name}-ops`]),
+];
+
+function listens(port, host) {
+  return new Promise((resolve) => {
+    const server = createServer();
+    server.once('error', () => resolve(false));
+    server.listen({ port, host, exclusive: true }, () => server.close(() => resolve(true)));
+  });
+}
+
+/** Whether nobody listens on the port, neither on the loopback address nor on all. */
+export async function isFree(port) {
+  return (await listens(port, '127.0.0.1')) && (await listens(port, '0.0.0.0'));
+}
+
+/** Finds a block of neighbouring free ports, from a random place on: `{name: port}`. */
+export async function chooseBlock(names, { free = isFree, random = Math.random } = {}) {
+  const blocks = Math.floor((LAST - FIRST + 1) / names.length);
+  for (let attempt = 0; attempt < 200; attempt++) {
+    const first = FIRST + Math.floor(random() * blocks) * names.length;
+    const ports = names.map((_, index) => first + index);
+    const answers = await Promise.all(ports.map((port) => free(port)));
+    if (answers.every(Boolean)) return Object.fromEntries(names.map((name, index) => [name, ports[index]]));
+  }
+  throw new Error(`no ${names.length} free ports side by side between ${FIRST} and ${LAST}`);
+}
+
+/** The gateway's port: the remembered one while it is free, else 8080, else the next free one. */
+export async function chooseGatewayPort(remembered, { free = isFree } = {}) {
+  if (remembered && (await free(remembered))) return remembered;
+  for (let port = GATEWAY; port < GATEWAY + 200; port++) if (await free(port)) return port;
+  throw new Error(`no free port for the gateway from ${GATEWAY} on`);
+}
+
+/**
+ * The ports of this checkout, kept in `file`. Only to be asked while the system is down: a remembered block of which a
+ * port is taken now (another checkout came first) is given up for a new one.
+ */
+export async function portsOf(file, { free = isFree, random = Math.random } = {}) {
+  const kept = readJson(file) ?? {};
+  let block = Object.fromEntries(portNames.map((name) => [name, kept[name]]));
+  const answers = await Promise.all(Object.values(block).map((port) => Number.isInteger(port) && free(port)));
+  if (!answers.every(Boolean)) block = await chooseBlock(portNames, { free, random });
+  const ports = { ...block, gateway: await chooseGatewayPort(kept.gateway, { free }) };
+  writeJson(file, ports);
+  return ports;
+}
+
+/** Ports for a system that lives as long as a test: all of them from the range, nothing remembered. */
+export function passingPorts(options) {
+  return chooseBlock([...portNames, 'gateway'], options);
+}
