@@ -2,10 +2,19 @@
 import { spawn } from 'node:child_process';
 import { root } from './paths.mjs';
 
-/** A command that failed, with the end of what it printed. */
+const HEAD_LINES = 15;
+const TAIL_LINES = 30;
+
+function shortened(text) {
+  const lines = text.split('\n');
+  if (lines.length <= HEAD_LINES + TAIL_LINES) return text;
+  return [...lines.slice(0, HEAD_LINES), '  …', ...lines.slice(-TAIL_LINES)].join('\n');
+}
+
+/** A command that failed, with what it printed (of much, the beginning and the end). */
 export class CommandFailed extends Error {
   constructor(command, { code, signal, output }) {
-    const tail = output.trim().split('\n').slice(-40).join('\n');
+    const tail = shortened(output.trim());
     super(`${command} ${signal ? `ended by ${signal}` : `failed (exit ${code})`}${tail ? `:\n${tail}` : ''}`);
     this.code = code;
     this.output = output;

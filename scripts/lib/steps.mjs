@@ -33,6 +33,12 @@ export class Refusal extends Error {}
 
 /** Runs a script's main function; a failure is printed (a Refusal or failed command without its stack) and ends with 1. */
 export async function main(work) {
+  // Whoever read our lines may have had enough of them (`| head`): the work goes on.
+  for (const stream of [process.stdout, process.stderr]) {
+    stream.on('error', (error) => {
+      if (error.code !== 'EPIPE') throw error;
+    });
+  }
   try {
     const code = await work();
     if (Number.isInteger(code)) process.exitCode = code;

