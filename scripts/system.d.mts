@@ -1,0 +1,53 @@
+export type ProcessName = 'versioning' | 'content' | 'catalog' | 'review' | 'deployment' | 'gateway';
+export type ServerName = 'postgres' | 'mongodb' | 'redis' | 'nats';
+export type PersonName = 'admin' | 'author' | 'reviewer' | 'publisher' | 'deployer' | 'learner';
+
+export interface SystemOptions {
+  /** Where its data lie; kept at the end. Unless given, a new folder that `stop` removes. */
+  dir?: string;
+  /** One port for each server, service, `<service>-ops` and the gateway; chosen unless given. */
+  ports?: Record<string, number>;
+  /** Whether PostgreSQL syncs (default: no). */
+  fsync?: boolean;
+  /** Goes to the environment of every process. */
+  env?: Record<string, string>;
+  /** Goes to the environment of one process. */
+  settings?: Partial<Record<ProcessName, Record<string, string>>>;
+  /** Which processes to start (default: all). */
+  processes?: readonly ProcessName[];
+}
+
+export interface System {
+  readonly dir: string;
+  readonly ports: Record<string, number>;
+  readonly gateway: string;
+  readonly tokens: Record<PersonName, string>;
+  readonly servers: Record<ServerName, string>;
+  /** The private keys: `internal` by process name, `issuer` of the development tokens. */
+  readonly keys: {
+    internal: Record<ProcessName, Record<string, string>>;
+    issuer: Record<string, string>;
+    cursor: string;
+  };
+  readonly processes: Record<ProcessName, { pid: number | null; url: string; grpc?: string }>;
+  pid(name: ProcessName | ServerName): number | null;
+  /** How often it has been brought back. */
+  restarts(name: ProcessName | ServerName): number;
+  /** Waits until it answers; throws after `ms` (default 60 s) or when it keeps dying. */
+  ready(name: ProcessName | ServerName, ms?: number): Promise<void>;
+  /** SIGKILL; the supervisor brings it back. Returns the pid it had. */
+  kill(name: ProcessName | ServerName): number;
+  /** Stops it and keeps it down. */
+  stopProcess(name: ProcessName): Promise<void>;
+  startProcess(name: ProcessName): Promise<void>;
+  stopServer(name: ServerName): Promise<void>;
+  startServer(name: ServerName): Promise<void>;
+  /** Stops a server (not PostgreSQL), empties its data and starts it again. */
+  wipe(name: 'mongodb' | 'redis' | 'nats'): Promise<void>;
+  /** What it has logged so far. */
+  log(name: ProcessName | ServerName): string;
+  stop(): Promise<void>;
+}
+
+/** Starts a whole system of its own and resolves when all of it is ready. */
+export function startSystem(options?: SystemOptions): Promise<System>;
