@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { gzipSync } from 'node:zlib';
 import { readJson, writeJson } from './lib/files.mjs';
+import { people } from './lib/keys.mjs';
 import { root } from './lib/paths.mjs';
 import { Refusal } from './lib/steps.mjs';
 import { tarOf } from './lib/tar.mjs';
@@ -43,7 +44,8 @@ async function importArchive(system, archive) {
   while (Date.now() < end) {
     const { body } = await call(system, `/imports/${created.body.id}`, { as: 'author' });
     if (body.state === 'done') return body;
-    if (body.state === 'failed') throw new Refusal(`the import of the sample course failed: ${JSON.stringify(body.error)}`);
+    if (body.state === 'failed')
+      throw new Refusal(`the import of the sample course failed: ${JSON.stringify(body.error)}`);
     await sleep(100);
   }
   throw new Refusal(`the import of the sample course took longer than ${IMPORT_MS / 1000} s`);
@@ -51,9 +53,26 @@ async function importArchive(system, archive) {
 
 /**
  * Gives reviewer, publisher, deployer and learner their role on the sample course (its importer, the author, owns it).
- * `system` is `{gateway, tokens, ports, keys, folder}`.
+ * `system` is `{gateway, tokens, ports, keys, folder}`. Asks catalog itself, as the gateway would for the admin.
  */
-export async function grantRoles(_system, _courseId) {}
+export async function grantRoles({ ports, keys }, courseId) {
+  const [{ openChannel }, { createTokenMinter }, { CatalogServiceDefinition }] = await Promise.all([
+    import('../platform/dist/rpc-client.js'),
+    import('../platform/dist/internal-token.js'),
+    import('../proto/dist/coursewright/catalog/v1/catalog.js'),
+  ]);
+  const channel = openChannel('catalog', `127.0.0.1:${ports.catalog}`);
+  try {
+    const { sub, name, roles } = people.admin;
+    const token = await (await createTokenMinter(keys.internal.gateway)).mint({ sub, name, roles, grants: [] });
+    const catalog = channel.client(CatalogServiceDefinition);
+    for (const role of ['reviewer', 'publisher', 'deployer', 'learner']) {
+      await catalog.putMember({ courseId, subject: people[role].sub, role }, { token });
+    }
+  } finally {
+    channel.close();
+  }
+}
 
 /**
  * Loads the sample course unless an earlier start did (remembered in `sample.json` of the data folder, and asked of the
