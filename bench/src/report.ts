@@ -31,7 +31,16 @@ export function row(
 ): Row {
   const floor = more.floor ?? null;
   const ratio = floor === null ? null : round(value / floor);
-  return { id, metric, value: round(value), unit: more.unit, floor: floor === null ? null : round(floor), ratio, target: more.target ?? null, met: more.met ?? null };
+  return {
+    id,
+    metric,
+    value: round(value),
+    unit: more.unit,
+    floor: floor === null ? null : round(floor),
+    ratio,
+    target: more.target ?? null,
+    met: more.met ?? null,
+  };
 }
 
 /** Prints the rows as a table and keeps them in bench/results/<name>.json. */
@@ -53,8 +62,16 @@ export function report(name: string, rows: readonly Row[], notes: readonly strin
   for (const note of notes) console.log(`  ${note}`);
   const folder = new URL('../results/', import.meta.url);
   mkdirSync(folder, { recursive: true });
-  const machine = { cores: cpus().length, cpu: cpus()[0]?.model ?? '', memoryGiB: Math.round(totalmem() / 2 ** 30), node: process.version };
-  writeFileSync(new URL(`${name}.json`, folder), `${JSON.stringify({ name, measuredAt: new Date().toISOString(), machine, notes, rows }, null, 2)}\n`);
+  const machine = {
+    cores: cpus().length,
+    cpu: cpus()[0]?.model ?? '',
+    memoryGiB: Math.round(totalmem() / 2 ** 30),
+    node: process.version,
+  };
+  writeFileSync(
+    new URL(`${name}.json`, folder),
+    `${JSON.stringify({ name, measuredAt: new Date().toISOString(), machine, notes, rows }, null, 2)}\n`,
+  );
 }
 
 function round(value: number): number {
