@@ -71,7 +71,10 @@ async function apply(client, { name, sql, checksum }) {
     // Without parameters: the simple protocol, so that the file is one implicit transaction.
     await client.query(sql);
   } catch (error) {
-    await client.query('UPDATE _prisma_migrations SET logs = $2 WHERE id = $1', [id, `${error.code}: ${error.message}`]);
+    await client.query('UPDATE _prisma_migrations SET logs = $2 WHERE id = $1', [
+      id,
+      `${error.code}: ${error.message}`,
+    ]);
     throw new Error(`P3018: migration ${name} failed: ${error.message}`, { cause: error });
   }
   await client.query(

@@ -50,7 +50,9 @@ globalThis.PRISMA_WASM_PANIC_REGISTRY = panic;
 const bytes = readFileSync(
   new URL('schema_engine_bg.wasm', import.meta.resolve('@prisma/schema-engine-wasm/schema_engine_bg')),
 );
-const { exports } = new WebAssembly.Instance(new WebAssembly.Module(bytes), { './schema_engine_bg.js': wasm });
+const { exports } = new globalThis.WebAssembly.Instance(new globalThis.WebAssembly.Module(bytes), {
+  './schema_engine_bg.js': wasm,
+});
 wasm.__wbg_set_wasm(exports);
 exports.__wbindgen_start();
 

@@ -60,7 +60,9 @@ async function startAll(folder, detach) {
     process.off('SIGINT', interrupt).off('SIGTERM', interrupt);
     release();
   }
-  console.log(`\nReady after ${duration(Date.now() - begun)}.\n\n${summary(readJson(join(folder, 'coursewright.json')))}`);
+  console.log(
+    `\nReady after ${duration(Date.now() - begun)}.\n\n${summary(readJson(join(folder, 'coursewright.json')))}`,
+  );
   if (detach) return leaveRunning(running);
   console.log('\nCtrl-C stops everything.');
   return stay(folder, running);

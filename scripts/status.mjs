@@ -12,7 +12,11 @@ await main(async () => {
   const supervisor = runningSupervisor(folder);
   if (!supervisor) {
     const left = leftovers(folder).map(({ name, pid }) => `${name} (${pid})`);
-    console.log(left.length > 0 ? `The supervisor is gone; these still run: ${left.join(', ')}. npm run stop ends them.` : 'Not running.');
+    console.log(
+      left.length > 0
+        ? `The supervisor is gone; these still run: ${left.join(', ')}. npm run stop ends them.`
+        : 'Not running.',
+    );
     return 1;
   }
   const { units } = await ask(supervisor, 'state');
@@ -25,7 +29,9 @@ await main(async () => {
   );
   for (const { name, word, pid, restarts, describe } of rows) {
     const again = restarts > 0 ? `restarted ${restarts}×` : '';
-    console.log(`  ${name.padEnd(12)} ${word.padEnd(8)} ${String(pid ?? '–').padEnd(8)} ${describe.text ?? describe.url} ${again}`.trimEnd());
+    console.log(
+      `  ${name.padEnd(12)} ${word.padEnd(8)} ${String(pid ?? '–').padEnd(8)} ${describe.text ?? describe.url} ${again}`.trimEnd(),
+    );
   }
   const { gateway } = readJson(join(folder, 'coursewright.json')) ?? {};
   console.log(`\n  ${gateway ?? 'the gateway is not up yet'}   logs in ${join(folder, 'log')}`);

@@ -29,9 +29,17 @@ function describe() {
     processes: Object.fromEntries(of('process').map(([name, row]) => [name, { pid: row.pid, ...row.describe }])),
     servers: Object.fromEntries(of('server').map(([name, row]) => [name, row.describe.url])),
     chosen: Object.fromEntries(
-      of('server').map(([name, { pid, describe: { how, version, standIn, text } }]) => {
-        return [name, { pid, how, version, standIn, text }];
-      }),
+      of('server').map(
+        ([
+          name,
+          {
+            pid,
+            describe: { how, version, standIn, text },
+          },
+        ]) => {
+          return [name, { pid, how, version, standIn, text }];
+        },
+      ),
     ),
   });
 }

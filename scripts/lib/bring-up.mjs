@@ -75,4 +75,3 @@ async function startProcesses({ supervisor, system }) {
     return processNames.join(', ');
   });
 }
-

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { readJson, writeJson } from './files.mjs';
 import { withLock } from './lock.mjs';
 import { processNames, serviceNames } from './names.mjs';
-import { productNode, root } from './paths.mjs';
+import { productNode, root, tool } from './paths.mjs';
 import { folderOf } from './processes.mjs';
 import { run } from './run.mjs';
 
@@ -58,7 +58,7 @@ async function generateClient(name) {
   return unlessStamped(`client ${name}`, value, {
     complete: () => existsSync(join(folder, 'src/generated')),
     make: () =>
-      run(productNode(), [join(root, 'node_modules/prisma/build/index.js'), 'generate', '--config', files[1]], {
+      run(productNode(), [tool('prisma'), 'generate', '--config', files[1]], {
         env: { ...process.env, CHECKPOINT_DISABLE: '1', PRISMA_HIDE_UPDATE_MESSAGE: '1' },
         timeoutMs: 120_000,
       }),
@@ -83,7 +83,7 @@ export async function build() {
     const value = hashOf([...configs, ...PACKAGES.flatMap((folder) => [...states(join(root, folder))])]);
     const done = await unlessStamped('build', value, {
       complete: () => processNames.every((name) => existsSync(join(root, folderOf(name), 'dist/main.js'))),
-      make: () => run(productNode(), [join(root, 'node_modules/typescript/bin/tsc'), '-b'], { timeoutMs: 300_000 }),
+      make: () => run(productNode(), [tool('tsc'), '-b'], { timeoutMs: 300_000 }),
     });
     return done ? 'tsc -b' : 'nothing has changed';
   });

@@ -2,7 +2,7 @@
 
 /** Where Node would find `name` from the package at `path` ('' is the root): the lock's key, or null. */
 export function resolveIn(packages, path, name) {
-  for (let at = path; ; ) {
+  for (let at = path; ;) {
     const key = `${at ? `${at}/` : ''}node_modules/${name}`;
     if (packages[key]) return key;
     if (at === '') return null;

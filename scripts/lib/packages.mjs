@@ -48,7 +48,9 @@ export async function ensurePackages({ running = () => false, lockFile }) {
   return withLock(lockFile, async () => {
     if (upToDate()) return 'already installed';
     if (running()) {
-      throw new Refusal('package-lock.json has changed, and the system runs on the old packages: npm run stop, then again');
+      throw new Refusal(
+        'package-lock.json has changed, and the system runs on the old packages: npm run stop, then again',
+      );
     }
     await run('npm', ['ci', '--no-audit', '--no-fund', '--loglevel=error'], { timeoutMs: 900_000 });
     writeFileSync(STAMP, createHash('sha256').update(lockText()).digest('hex'));

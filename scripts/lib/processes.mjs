@@ -84,7 +84,7 @@ export function processUnit(name, system) {
       env: environmentOf(name, system),
     },
     ready: { how: 'http', url: `${url}/readyz` },
-    stop: { signal: 'SIGTERM', ms: 15_000 },
+    stop: { signal: 'SIGTERM', ms: 25_000 },
     describe: { url, ...(name === 'gateway' ? {} : { grpc: addressOf(name, system) }) },
   };
 }

@@ -57,7 +57,10 @@ export class Supervisor {
     const rows = [...this.#units].map(([name, entry]) => {
       const { kind, ready, describe } = entry.unit;
       const { wanted, restarts } = entry;
-      return [name, { kind, pid: entry.identity?.pid ?? null, wanted, restarts, ready, describe, own: this.#own(entry) }];
+      return [
+        name,
+        { kind, pid: entry.identity?.pid ?? null, wanted, restarts, ready, describe, own: this.#own(entry) },
+      ];
     });
     return Object.fromEntries(rows);
   }

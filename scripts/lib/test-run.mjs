@@ -47,9 +47,8 @@ export function newRun(data) {
  * Starts the data servers of a run, except those that TEST_POSTGRES_URL and its like name already, and resolves to
  * `{env, close, chosen}`: what tests find in their environment, and how to stop the servers.
  */
-export async function startTestServers({ folder, data, env, note }) {
-  const given = serverNames.filter((name) => env[`TEST_${name.toUpperCase()}_URL`]);
-  const names = serverNames.filter((name) => !given.includes(name));
+export async function startTestServers({ folder, data, env, names: wanted = serverNames, note }) {
+  const names = wanted.filter((name) => !env[`TEST_${name.toUpperCase()}_URL`]);
   const supervisor = new Supervisor({ folder });
   const ports = await passingPorts();
   const units = await serverUnits({ dir: folder, tools: join(data, 'tools'), ports, fsync: false, names, note });

@@ -77,13 +77,26 @@ export async function serverUnits({ dir, tools, ports, env = {}, fsync = true, n
     const { name } = kind;
     if (named.includes(kind)) {
       const found = { how: 'environment', ...(await external(name, env[variableOf(name)])) };
-      units.push({ name, kind: 'server', program: null, ready: found.ready, describe: describe(name, found, found.url) });
+      units.push({
+        name,
+        kind: 'server',
+        program: null,
+        ready: found.ready,
+        describe: describe(name, found, found.url),
+      });
       continue;
     }
     const found = programs.get(name);
     const { program, url, ready, stop, data } = await kind.unit(found, { dir, port: ports[name], fsync });
     const description = { ...describe(name, found, url), data };
-    units.push({ name, kind: 'server', program: { env: serverEnvironment(), ...program }, ready, stop, describe: description });
+    units.push({
+      name,
+      kind: 'server',
+      program: { env: serverEnvironment(), ...program },
+      ready,
+      stop,
+      describe: description,
+    });
   }
   return units;
 }

@@ -31,7 +31,12 @@ const versions = {
   },
   async redis(url) {
     const { Redis } = requireFrom('platform', 'ioredis');
-    const client = new Redis(url, { lazyConnect: true, connectTimeout: MS, maxRetriesPerRequest: 1, retryStrategy: null });
+    const client = new Redis(url, {
+      lazyConnect: true,
+      connectTimeout: MS,
+      maxRetriesPerRequest: 1,
+      retryStrategy: null,
+    });
     client.on('error', () => {});
     try {
       await client.connect();
@@ -73,7 +78,9 @@ export async function external(name, url) {
   }
   const version = versionIn(text);
   if (!version || !atLeast(version, oldest[name])) {
-    throw new Refusal(`${variableOf(name)}: version ${text ?? 'unknown'} is too old; needed is ${oldest[name].join('.')}`);
+    throw new Refusal(
+      `${variableOf(name)}: version ${text ?? 'unknown'} is too old; needed is ${oldest[name].join('.')}`,
+    );
   }
   return { url, ready, version: version.join('.') };
 }

@@ -104,7 +104,9 @@ function builtStandIn(tools) {
 /** Builds the stand-in from Maven's packages; null where Java or Maven are missing. */
 export async function buildStandIn({ dir, tools }) {
   if (madeBy(dir) === 'real') {
-    throw new Refusal(`The bodies in ${join(dir, 'mongodb')} were written by mongod, which is not here now; put it on the PATH`);
+    throw new Refusal(
+      `The bodies in ${join(dir, 'mongodb')} were written by mongod, which is not here now; put it on the PATH`,
+    );
   }
   if (packages().length > 0 || !which('java')) return null;
   const folder = standInFolder(tools);

@@ -92,7 +92,17 @@ async function initialise({ folder }, data, user) {
   if (user) chownSync(draft, user.uid, user.gid);
   // Without a locale the database would be SQL_ASCII; macOS has no C.UTF-8.
   const locale = process.platform === 'linux' ? 'C.UTF-8' : 'C';
-  const args = ['-D', draft, '-U', 'postgres', '-A', 'trust', '--encoding=UTF8', `--locale=${locale}`, '--no-instructions'];
+  const args = [
+    '-D',
+    draft,
+    '-U',
+    'postgres',
+    '-A',
+    'trust',
+    '--encoding=UTF8',
+    `--locale=${locale}`,
+    '--no-instructions',
+  ];
   await run(join(folder, 'initdb'), args, { cwd: draft, timeoutMs: 120_000, ...user });
   renameSync(draft, data);
 }
