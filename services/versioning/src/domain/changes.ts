@@ -1,0 +1,73 @@
+import { sameFields } from './etag.js';
+import { withKind, type Counts } from './kinds.js';
+import type { Fields, NodeKind } from './objects.js';
+import type { TreeDraft } from './tree-draft.js';
+
+/** What happened to a node in a commit. `reordered` is said of the parent whose children changed their order. */
+export type What = 'added' | 'removed' | 'moved' | 'edited' | 'reordered';
+
+/** A node that a commit changed, as it is after it (a removed one: as it was). */
+export interface NodeChange {
+  readonly id: string;
+  readonly kind: NodeKind;
+  readonly what: readonly What[];
+  readonly fields: Fields;
+  readonly parent: string | null;
+  /** Hash of the body, or null. */
+  readonly body: string | null;
+  /** Whether the body is another one than before. */
+  readonly bodyChanged: boolean;
+}
+
+/** How many nodes a commit added, removed, moved and edited; a list put in another order counts as one move. */
+export interface ChangeCounts {
+  readonly added: number;
+  readonly removed: number;
+  readonly moved: number;
+  readonly edited: number;
+}
+
+/** The nodes that differ between the tree a draft began with and the draft, by what happened to each. */
+export function changesOf(draft: TreeDraft): NodeChange[] {
+  const changes: NodeChange[] = [];
+  for (const { id, before, after, reordered } of draft.outcomes()) {
+    const present = after ?? before?.head;
+    if (!present) continue;
+    const what: What[] = [];
+    if (!before) what.push('added');
+    else if (!after) what.push('removed');
+    else {
+      if (before.parent !== after.parent) what.push('moved');
+      if (before.head.body !== after.body || !sameFields(before.head.fields, after.fields)) what.push('edited');
+    }
+    if (reordered && before && after) what.push('reordered');
+    if (what.length === 0) continue;
+    changes.push({
+      id,
+      kind: present.kind,
+      what,
+      fields: present.fields,
+      parent: after ? after.parent : (before?.parent ?? null),
+      body: present.body,
+      bodyChanged: (before?.head.body ?? null) !== (after?.body ?? null),
+    });
+  }
+  return changes;
+}
+
+/** Sums of the changes of a commit, as the log shows them. */
+export function countChanges(changes: readonly NodeChange[]): ChangeCounts {
+  const counts = { added: 0, removed: 0, moved: 0, edited: 0 };
+  for (const { what } of changes) {
+    for (const one of what) counts[one === 'reordered' ? 'moved' : one]++;
+  }
+  return counts;
+}
+
+/** The counts of a tree after these changes to one that had those. */
+export function countsAfter(before: Counts, changes: readonly NodeChange[]): Counts {
+  return changes.reduce(
+    (counts, { kind, what }) => withKind(counts, kind, (what.includes('added') ? 1 : 0) - (what.includes('removed') ? 1 : 0)),
+    before,
+  );
+}

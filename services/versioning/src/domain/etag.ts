@@ -1,0 +1,25 @@
+import { canonicalJson, hashObject } from '@coursewright/course-model/canonical';
+import { shortId, toHash } from '@coursewright/platform/ids';
+import type { Fields, NodeKind } from './objects.js';
+
+/** The etag of a body or of a list of children that is not there. */
+export const NONE = 'none';
+
+/**
+ * The etag of a node itself: hash of its kind, fields and parent. Children, siblings, the body and moved ancestors do not
+ * count. `parent` is null for the root.
+ */
+export function selfEtag(node: { readonly kind: NodeKind; readonly fields: Fields; readonly parent: string | null }): string {
+  const parent = node.parent === null ? null : shortId(node.parent);
+  return toHash(hashObject('self', 1, { kind: node.kind, fields: node.fields, parent }));
+}
+
+/** Whether two values of fields are the same value. */
+export function sameValue(a: unknown, b: unknown): boolean {
+  return a === b || (typeof a === 'object' && typeof b === 'object' && a !== null && b !== null && canonicalJson(a) === canonicalJson(b));
+}
+
+/** Whether two sets of fields are the same. */
+export function sameFields(a: Fields, b: Fields): boolean {
+  return sameValue(a, b);
+}
