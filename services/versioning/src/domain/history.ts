@@ -1,0 +1,103 @@
+import type { NodeChange, What } from './changes.js';
+
+/** Bits of `commit_node.what`. A reordered list of children is history of the node, but not a change of the node itself. */
+export const WHAT: Readonly<Record<What, number>> = { added: 1, removed: 2, moved: 4, edited: 8, reordered: 16 };
+
+/** The bits that count as a change of the node itself. */
+export const CHANGES_NODE = WHAT.added | WHAT.removed | WHAT.moved | WHAT.edited;
+
+/** A row that says which commit changed a node. */
+export interface HistoryRow {
+  readonly node: string;
+  readonly what: number;
+}
+
+/**
+ * The rows a commit leaves for the history of nodes. Of an added subtree only the top has one (the commit each node was born in answers
+ * for the rest), unless a node was there before (`isKnown`): then it was restored and its last state is another commit's. Of a
+ * removed subtree the top only.
+ */
+export function historyRows(changes: readonly NodeChange[], isKnown: (id: string) => boolean): HistoryRow[] {
+  const added = new Set(changes.filter((change) => change.what.includes('added')).map((change) => change.id));
+  const removed = new Set(changes.filter((change) => change.what.includes('removed')).map((change) => change.id));
+  return changes.flatMap(({ id, what, parent }) => {
+    if (added.has(id) && parent !== null && added.has(parent) && !isKnown(id)) return [];
+    if (removed.has(id) && parent !== null && removed.has(parent)) return [];
+    return [{ node: id, what: what.reduce((bits, one) => bits | WHAT[one], 0) }];
+  });
+}
+
+/** A commit as the walk over the history needs it. */
+export interface CommitLink {
+  readonly hash: string;
+  readonly gen: number;
+  readonly parents: readonly string[];
+}
+
+/** Finds commits by hash; all of them are there, or the history is broken. */
+export type LinkReader = (hashes: readonly string[]) => Promise<ReadonlyMap<string, CommitLink>>;
+
+/** The commits that can be reached from a head, newest generation first, down to generation `until`. */
+export async function* walkBack(read: LinkReader, head: string, until = 1): AsyncGenerator<CommitLink> {
+  for await (const { links } of levels(read, [[head, 1]], until)) for (const { link } of links) yield link;
+}
+
+/** Of these commits, the ones that a head descends from (or is). Stops at the oldest generation that is asked for. */
+export async function ancestorsAmong(read: LinkReader, head: string, sought: readonly { readonly hash: string; readonly gen: number }[]): Promise<ReadonlySet<string>> {
+  const wanted = new Set(sought.map(({ hash }) => hash));
+  const found = new Set<string>();
+  if (wanted.size === 0) return found;
+  for await (const { hash } of walkBack(read, head, Math.min(...sought.map(({ gen }) => gen)))) {
+    if (wanted.has(hash)) found.add(hash);
+    if (found.size === wanted.size) break;
+  }
+  return found;
+}
+
+/** How many commits one head has that the other has not, and the other way round. */
+export async function aheadBehind(read: LinkReader, ours: string, theirs: string): Promise<{ readonly ahead: number; readonly behind: number }> {
+  const counts = { ahead: 0, behind: 0 };
+  if (ours === theirs) return counts;
+  for await (const { links, isShared } of levels(read, [[ours, 1], [theirs, 2]], 1)) {
+    for (const { sides } of links) {
+      if (sides === 1) counts.ahead++;
+      else if (sides === 2) counts.behind++;
+    }
+    // Once every open commit is reached from both heads, all that is older is shared.
+    if (isShared) break;
+  }
+  return counts;
+}
+
+interface Level {
+  readonly links: readonly { readonly link: CommitLink; readonly sides: number }[];
+  readonly isShared: boolean;
+}
+
+/** Walks from several heads at once, one generation after another; a commit carries the heads it is reached from as bits. */
+async function* levels(read: LinkReader, heads: readonly (readonly [string, number])[], until: number): AsyncGenerator<Level> {
+  const sides = new Map<string, number>();
+  const waiting = new Map<number, CommitLink[]>();
+  const reach = async (found: readonly (readonly [string, number])[]): Promise<void> => {
+    const fresh = [...new Set(found.map(([hash]) => hash))].filter((hash) => !sides.has(hash));
+    const links = await read(fresh);
+    for (const [hash, bits] of found) sides.set(hash, (sides.get(hash) ?? 0) | bits);
+    for (const hash of fresh) {
+      const link = links.get(hash);
+      if (!link) continue;
+      const level = waiting.get(link.gen);
+      if (level) level.push(link);
+      else waiting.set(link.gen, [link]);
+    }
+  };
+  await reach(heads);
+  while (waiting.size > 0) {
+    const gen = Math.max(...waiting.keys());
+    if (gen < until) return;
+    const level = (waiting.get(gen) ?? []).sort((a, b) => (a.hash < b.hash ? -1 : 1));
+    waiting.delete(gen);
+    await reach(level.flatMap((link) => link.parents.map((parent) => [parent, sides.get(link.hash) ?? 0] as const)));
+    const isShared = [...waiting.values()].flat().every((link) => sides.get(link.hash) === 3);
+    yield { links: level.map((link) => ({ link, sides: sides.get(link.hash) ?? 0 })), isShared };
+  }
+}

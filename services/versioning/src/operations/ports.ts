@@ -1,0 +1,172 @@
+import type { NewEvent } from '@coursewright/platform/event';
+import type { ChangeCounts } from '../domain/changes.js';
+import type { CommitContent } from '../domain/commit.js';
+import type { LinkReader } from '../domain/history.js';
+import type { BytesReader } from '../domain/integrity.js';
+import type { Counts } from '../domain/kinds.js';
+import type { ObjectReader, Stored } from '../domain/objects.js';
+
+/** A commit as it is kept. */
+export interface Commit extends CommitContent {
+  readonly hash: string;
+  readonly gen: number;
+  /** Shown beside the author's id; not hashed. */
+  readonly authorName: string;
+  readonly changes: ChangeCounts;
+  /** How many nodes of each kind its tree has. */
+  readonly counts: Counts;
+}
+
+/** A branch as it is kept. */
+export interface Branch {
+  readonly id: string;
+  readonly courseId: string;
+  readonly name: string;
+  readonly head: string;
+  readonly isHidden: boolean;
+  readonly isProtected: boolean;
+  readonly metadata: Readonly<Record<string, unknown>>;
+  /** The branch it was made from, and the commit it was made at. */
+  readonly parentId: string | null;
+  readonly base: string | null;
+  readonly revision: number;
+  readonly createdBy: string;
+  readonly createdAt: Date;
+}
+
+/** A course's repository with the branch that was asked for. */
+export interface CourseRow {
+  readonly courseId: string;
+  readonly defaultBranch: string;
+  readonly published: string | null;
+  readonly publishedVersion: number;
+  readonly latestVersion: number;
+  /** The branch asked for; null when there is none of that name. */
+  readonly branch: Branch | null;
+}
+
+/** A movement of a visible ref, as the log keeps it. */
+export interface RefMove {
+  /** Id of the branch, or `published`. */
+  readonly ref: string;
+  readonly from: string | null;
+  readonly to: string | null;
+  readonly actor: string;
+  readonly reason: string;
+  readonly at: Date;
+}
+
+/** A row of the ref log; hashes chain the rows of a course. */
+export interface RefLogRow extends RefMove {
+  readonly seq: number;
+  readonly prevHash: string;
+  readonly hash: string;
+}
+
+/** Where a node belongs; `born` is null until a commit of a visible branch has it. */
+export interface Home {
+  readonly node: string;
+  readonly courseId: string;
+  readonly born: string | null;
+}
+
+/** A row of a node's history. */
+export interface NodeCommit {
+  readonly node: string;
+  readonly gen: number;
+  readonly commit: string;
+  readonly what: number;
+}
+
+/** Names a write, so that its repeat gets the first answer. */
+export interface CommandKey {
+  readonly actor: string;
+  readonly id: string;
+  readonly fingerprint: string;
+  readonly kept: 'client' | 'minted';
+}
+
+/** What is known of a write's command at the start of its transaction. */
+export type CommandState =
+  | { readonly state: 'fresh' | 'in_progress' | 'reused' }
+  | { readonly state: 'done'; readonly result: Readonly<Record<string, unknown>> };
+
+/** New commits of one branch, oldest first, and all that is written with them. */
+export interface Advance {
+  readonly courseId: string;
+  readonly branch: Branch;
+  readonly head: string;
+  readonly commits: readonly Commit[];
+  readonly objects: readonly Stored[];
+  readonly history: readonly NodeCommit[];
+  readonly homes: readonly Home[];
+  /** Nodes of a hidden branch that this advance makes visible. */
+  readonly born: readonly { readonly node: string; readonly commit: string }[];
+  /** Hashes of the bodies the commits brought in. */
+  readonly bodies: readonly string[];
+  readonly moves: readonly RefMove[];
+}
+
+/** What a writing transaction can do. */
+export interface WriteTx {
+  /** Reads on the transaction's own connection: one that holds a connection must not wait for another. */
+  readonly reads: VersioningReads;
+  /** Takes these commands for the rest of the transaction, in this order. */
+  takeCommands(keys: readonly (CommandKey | null)[]): Promise<CommandState[]>;
+  rememberCommands(results: readonly { readonly key: CommandKey; readonly result: Readonly<Record<string, unknown>> }[]): Promise<void>;
+  /** Locks a branch against other writers, and the course (shared) against the collector. Empty name: the default branch. */
+  lockBranch(courseId: string, name: string): Promise<Branch | null>;
+  insertCourse(course: { courseId: string; defaultBranch: string; createdBy: string; at: Date }): Promise<boolean>;
+  /** False when the name is taken. */
+  insertBranch(branch: Branch): Promise<boolean>;
+  /** Writes commits and moves the branch. Throws already_exists `ID_TAKEN` when a node turns out to live in another course. */
+  advance(change: Advance): Promise<void>;
+  logMoves(courseId: string, moves: readonly RefMove[]): Promise<void>;
+  /** Last of all: takes the course's event counter. */
+  enqueue(events: readonly NewEvent[]): Promise<void>;
+}
+
+/** Where an operation reads: outside a transaction it sees what is committed, inside one also what that wrote. */
+export interface VersioningReads {
+  /** The objects of a course; what was read or written lately is answered from memory. */
+  objects(courseId: string): ObjectReader;
+  /** Stored bytes as they are, unchecked and uncached. */
+  bytes(courseId: string): BytesReader;
+  /** One indexed row: the course with a branch of this name (empty: the default one). */
+  course(courseId: string, branch: string): Promise<CourseRow | null>;
+  commits(courseId: string, hashes: readonly string[]): Promise<ReadonlyMap<string, Commit>>;
+  links(courseId: string): LinkReader;
+  /** The commit that a version's number stands for. */
+  versionCommit(courseId: string, number: number): Promise<string | null>;
+  /** The commit that a tag stands for. */
+  tagCommit(courseId: string, name: string): Promise<string | null>;
+  branchesById(courseId: string, ids: readonly string[]): Promise<Branch[]>;
+  /** Visible branches by name, after `after`. */
+  branches(courseId: string, after: string, limit: number): Promise<Branch[]>;
+  homes(ids: readonly string[]): Promise<Home[]>;
+  /** For each node its newest rows of history up to a generation, at most `limit`, those with any of the bits in `what`. */
+  nodeCommits(courseId: string, ids: readonly string[], ask: HistoryAsk): Promise<NodeCommit[]>;
+  refLog(courseId: string, after: number, limit: number): Promise<RefLogRow[]>;
+  /** Every commit that a ref (visible or hidden branch, version, tag, published) names. */
+  refHeads(courseId: string): Promise<string[]>;
+}
+
+/** Which rows of the history of nodes are asked for. */
+export interface HistoryAsk {
+  readonly upTo: number;
+  readonly what: number;
+  readonly limit: number;
+}
+
+/** All that versioning keeps. */
+export interface VersioningStore extends VersioningReads {
+  /** Runs work in one transaction; all of it is committed, or nothing. */
+  write<T>(work: (tx: WriteTx) => Promise<T>): Promise<T>;
+}
+
+/** What operations are given. */
+export interface Deps {
+  readonly store: VersioningStore;
+  readonly now: () => Date;
+  readonly newId: () => string;
+}

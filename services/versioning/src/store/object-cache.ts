@@ -1,0 +1,64 @@
+import { AppError } from '@coursewright/platform/errors';
+import { fromHash, toHash } from '@coursewright/platform/ids';
+import type { Sql } from '@coursewright/platform/sql';
+import { LRUCache } from 'lru-cache';
+import { decodeObject, hashOfData, type ObjectReader, type Stored, type TreeObject } from '../domain/objects.js';
+import { kindName } from './rows.js';
+import { reads } from './statements.js';
+
+interface ObjectRow {
+  hash: Buffer;
+  kind: number;
+  data: Buffer;
+}
+
+interface Cached {
+  readonly object: TreeObject;
+  readonly size: number;
+}
+
+/** In memory an object takes about this many times its stored bytes. */
+const EXPANSION = 3;
+
+/** The objects of all courses by hash; they never change, so nothing is ever dropped for being old. */
+export class ObjectCache {
+  readonly #cache: LRUCache<string, Cached>;
+
+  constructor(maxBytes: number) {
+    this.#cache = new LRUCache({ maxSize: maxBytes, sizeCalculation: ({ size }) => size });
+  }
+
+  /** Reads a course's objects from memory, and the others in one statement; every object read is checked against its hash. */
+  reader(sql: Sql, courseId: string): ObjectReader {
+    return {
+      getMany: async (hashes) => {
+        const found = new Map<string, TreeObject>();
+        const missing: string[] = [];
+        for (const hash of hashes) {
+          const cached = this.#cache.get(courseId + hash);
+          if (cached) found.set(hash, cached.object);
+          else missing.push(hash);
+        }
+        if (missing.length === 0) return found;
+        for (const row of await sql.rows<ObjectRow>(reads.objects, [courseId, missing.map(fromHash)])) {
+          const hash = toHash(row.hash);
+          const stored = { type: kindName(row.kind), hash, data: row.data.toString('utf8') };
+          if (hashOfData(stored.type, stored.data) !== hash) throw new AppError('internal', 'OBJECT_CORRUPT', { courseId, hash });
+          const object = decodeObject(stored.type, stored.data);
+          found.set(hash, object);
+          this.#put(courseId, stored, object);
+        }
+        return found;
+      },
+    };
+  }
+
+  /** Takes in objects that have just been committed. */
+  remember(courseId: string, objects: readonly Stored[]): void {
+    for (const stored of objects) this.#put(courseId, stored, decodeObject(stored.type, stored.data));
+  }
+
+  #put(courseId: string, stored: Stored, object: TreeObject): void {
+    this.#cache.set(courseId + stored.hash, { object, size: EXPANSION * stored.data.length + 300 });
+  }
+}

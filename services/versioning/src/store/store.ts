@@ -1,0 +1,158 @@
+import { fromHash, toHash } from '@coursewright/platform/ids';
+import type { Outbox } from '@coursewright/platform/outbox';
+import type { Database, Sql } from '@coursewright/platform/sql';
+import { LRUCache } from 'lru-cache';
+import type { CommitLink } from '../domain/history.js';
+import type { BytesReader } from '../domain/integrity.js';
+import type { Advance, Commit, CourseRow, VersioningReads, VersioningStore } from '../operations/ports.js';
+import { ObjectCache } from './object-cache.js';
+import { hashOrNull, kindName, toBranch, toCommit, toLogRow, type BranchRow, type CommitRow, type LogRow } from './rows.js';
+import { reads } from './statements.js';
+import { writeTx } from './write-tx.js';
+
+/** Settings of the store. */
+export interface StoreOptions {
+  /** Memory for tree objects. */
+  readonly objectCacheBytes?: number;
+}
+
+/** The commits below a generation that are read together when a walk over the history needs one of them. */
+const LINKS_AT_ONCE = 500;
+
+interface CourseAndBranch extends BranchRow {
+  id: string;
+  default_branch: string;
+  published: Buffer | null;
+  published_version: number | null;
+  latest_version: number;
+}
+
+interface Caches {
+  readonly objects: ObjectCache;
+  readonly commits: LRUCache<string, Commit>;
+  readonly links: LRUCache<string, CommitLink>;
+}
+
+/** The repository on PostgreSQL: named statements, immutable objects and commits kept in memory, heads always read. */
+export function createStore(database: Database, outbox: Outbox, options: StoreOptions = {}): VersioningStore {
+  const caches: Caches = {
+    objects: new ObjectCache(options.objectCacheBytes ?? 256 * 1024 * 1024),
+    commits: new LRUCache({ max: 50_000 }),
+    links: new LRUCache({ max: 500_000 }),
+  };
+  const onAdvance = (change: Advance): void => {
+    caches.objects.remember(change.courseId, change.objects);
+    for (const commit of change.commits) caches.commits.set(change.courseId + commit.hash, commit);
+  };
+  return {
+    ...readsOn(database, caches),
+    write: (work) => database.tx((sql) => work(writeTx(sql, { reads: readsOn(sql, caches), outbox, onAdvance }))),
+  };
+}
+
+function readsOn(sql: Sql, caches: Caches): VersioningReads {
+  return {
+    objects: (courseId) => caches.objects.reader(sql, courseId),
+    bytes: (courseId) => (hashes) => readBytes(sql, courseId, hashes),
+    course: (courseId, branch) => readCourse(sql, courseId, branch),
+    commits: (courseId, hashes) => readCommits(sql, caches.commits, courseId, hashes),
+    links: (courseId) => (hashes) => readLinks(sql, caches.links, courseId, hashes),
+    async versionCommit(courseId, number) {
+      const [row] = await sql.rows<{ commit: Buffer }>(reads.version, [courseId, number]);
+      return row ? toHash(row.commit) : null;
+    },
+    async tagCommit(courseId, name) {
+      const [row] = await sql.rows<{ commit: Buffer }>(reads.tag, [courseId, name]);
+      return row ? toHash(row.commit) : null;
+    },
+    branchesById: async (courseId, ids) => (await sql.rows<BranchRow>(reads.branchesById, [courseId, ids])).map(toBranch),
+    branches: async (courseId, after, limit) => (await sql.rows<BranchRow>(reads.branches, [courseId, after, limit])).map(toBranch),
+    async homes(ids) {
+      if (ids.length === 0) return [];
+      const rows = await sql.rows<{ node_id: string; course_id: string; born: Buffer | null }>(reads.homes, [ids]);
+      return rows.map((row) => ({ node: row.node_id, courseId: row.course_id, born: hashOrNull(row.born) }));
+    },
+    async nodeCommits(courseId, ids, { upTo, what, limit }) {
+      const rows = await sql.rows<NodeCommitRow>(reads.nodeCommits, [courseId, ids, upTo, what, limit]);
+      return rows.map((row) => ({ node: row.node_id, gen: row.gen, commit: toHash(row.commit), what: row.what }));
+    },
+    refLog: async (courseId, after, limit) => (await sql.rows<LogRow>(reads.refLog, [courseId, after, limit])).map(toLogRow),
+    refHeads: async (courseId) => (await sql.rows<{ hash: Buffer }>(reads.refHeads, [courseId])).map((row) => toHash(row.hash)),
+  };
+}
+
+interface NodeCommitRow {
+  node_id: string;
+  gen: number;
+  commit: Buffer;
+  what: number;
+}
+
+async function readBytes(sql: Sql, courseId: string, hashes: readonly string[]): ReturnType<BytesReader> {
+  const rows = await sql.rows<{ hash: Buffer; kind: number; data: Buffer }>(reads.objects, [courseId, hashes.map(fromHash)]);
+  return new Map(rows.map((row) => [toHash(row.hash), { type: kindName(row.kind), data: row.data.toString('utf8') }]));
+}
+
+async function readCourse(sql: Sql, courseId: string, branch: string): Promise<CourseRow | null> {
+  const [row] = await sql.rows<CourseAndBranch>(reads.course, [courseId, branch]);
+  if (!row) return null;
+  return {
+    courseId: row.id,
+    defaultBranch: row.default_branch,
+    published: hashOrNull(row.published),
+    publishedVersion: row.published_version ?? 0,
+    latestVersion: row.latest_version,
+    branch: (row.branch_id as string | null) === null ? null : toBranch(row),
+  };
+}
+
+async function readCommits(
+  sql: Sql,
+  cache: LRUCache<string, Commit>,
+  courseId: string,
+  hashes: readonly string[],
+): Promise<ReadonlyMap<string, Commit>> {
+  const found = new Map<string, Commit>();
+  const missing: Buffer[] = [];
+  for (const hash of new Set(hashes)) {
+    const cached = cache.get(courseId + hash);
+    if (cached) found.set(hash, cached);
+    else missing.push(fromHash(hash));
+  }
+  if (missing.length === 0) return found;
+  for (const row of await sql.rows<CommitRow>(reads.commits, [courseId, missing])) {
+    const commit = toCommit(row);
+    cache.set(courseId + commit.hash, commit);
+    found.set(commit.hash, commit);
+  }
+  return found;
+}
+
+/** A walk goes back through time: with a commit that is not at hand, those of the generations before it are read too. */
+async function readLinks(
+  sql: Sql,
+  cache: LRUCache<string, CommitLink>,
+  courseId: string,
+  hashes: readonly string[],
+): Promise<ReadonlyMap<string, CommitLink>> {
+  const found = new Map<string, CommitLink>();
+  const look = (): string[] =>
+    hashes.filter((hash) => {
+      const link = cache.get(courseId + hash);
+      if (link) found.set(hash, link);
+      return !link;
+    });
+  for (let missing = look(), before = Infinity; missing.length > 0 && missing.length < before; missing = look()) {
+    before = missing.length;
+    const rows = await sql.rows<{ hash: Buffer; gen: number; parents: Buffer[] }>(reads.linksDown, [
+      courseId,
+      missing.map(fromHash),
+      LINKS_AT_ONCE,
+    ]);
+    for (const row of rows) {
+      const hash = toHash(row.hash);
+      cache.set(courseId + hash, { hash, gen: row.gen, parents: row.parents.map(toHash) });
+    }
+  }
+  return found;
+}
