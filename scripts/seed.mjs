@@ -53,15 +53,15 @@ async function importArchive(system, archive) {
 
 /**
  * Gives reviewer, publisher, deployer and learner their role on the sample course (its importer, the author, owns it).
- * `system` is `{gateway, tokens, ports, keys, folder}`. Asks catalog itself, as the gateway would for the admin.
+ * `system` is `{gateway, tokens, ports, keys, folder, hosts?}`. Asks catalog itself, as the gateway would for the admin.
  */
-export async function grantRoles({ ports, keys }, courseId) {
+export async function grantRoles({ ports, keys, hosts }, courseId) {
   const [{ openChannel }, { createTokenMinter }, { CatalogServiceDefinition }] = await Promise.all([
     import('../platform/dist/rpc-client.js'),
     import('../platform/dist/internal-token.js'),
     import('../proto/dist/coursewright/catalog/v1/catalog.js'),
   ]);
-  const channel = openChannel('catalog', `127.0.0.1:${ports.catalog}`);
+  const channel = openChannel('catalog', `${hosts?.catalog ?? '127.0.0.1'}:${ports.catalog}`);
   try {
     const { sub, name, roles } = people.admin;
     const token = await (await createTokenMinter(keys.internal.gateway)).mint({ sub, name, roles, grants: [] });
