@@ -1,9 +1,10 @@
 // npm run gen             generates code from the protobuf contracts, and notes the contract in proto/contract.binpb
 // npm run gen -- --break  the same, for a change that clients of the last contract would not survive
 // proto/contract.binpb is what `npm run check` holds the contracts against: a break cannot happen by oversight.
-import { copyFileSync, existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
+import { ASYNCAPI, asyncApi } from './lib/asyncapi.mjs';
 import { CONTRACT, breaks, buf, generateInto } from './lib/contracts.mjs';
 import { Refusal, main, step } from './lib/steps.mjs';
 
@@ -17,6 +18,11 @@ await main(async () => {
     );
   }
   await step('generate', () => generateInto().then(() => 'proto/gen'));
+  await step('event document', async () => {
+    mkdirSync(dirname(ASYNCAPI), { recursive: true });
+    writeFileSync(ASYNCAPI, await asyncApi());
+    return 'docs/events/asyncapi.json';
+  });
   await step('contract', async () => {
     const draft = mkdtempSync(join(tmpdir(), 'contract-'));
     try {

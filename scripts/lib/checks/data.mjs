@@ -3,6 +3,7 @@ import { execFileSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { ASYNCAPI, asyncApi } from '../asyncapi.mjs';
 import { CONTRACT, breaks, buf, generateInto } from '../contracts.mjs';
 import { dataFolder } from '../data-folder.mjs';
 import { serviceNames } from '../names.mjs';
@@ -46,6 +47,9 @@ export async function generatedCode() {
       execFileSync('diff', ['-rq', join(folder, 'gen'), join(root, 'proto/gen')], { encoding: 'utf8' });
     } catch (error) {
       throw new Refusal(`proto/gen is not what the contracts give (npm run gen):\n${error.stdout}`);
+    }
+    if (!existsSync(ASYNCAPI) || readFileSync(ASYNCAPI, 'utf8') !== (await asyncApi())) {
+      throw new Refusal('docs/events/asyncapi.json is not what the contracts give (npm run gen)');
     }
     return '';
   });
