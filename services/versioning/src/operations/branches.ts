@@ -1,0 +1,103 @@
+import { AppError } from '@coursewright/platform/errors';
+import { branchCreated } from '../domain/events.js';
+import { aheadBehind } from '../domain/history.js';
+import { isHidden, nameProblem } from '../domain/names.js';
+import type { Branch, CommandKey, Deps, VersioningReads } from './ports.js';
+import { resolveRef } from './refs.js';
+
+/** A branch with where it stands against the branch it was made from. */
+export interface BranchView extends Branch {
+  readonly parentName: string;
+  readonly ahead: number;
+  readonly behind: number;
+  readonly isDefault: boolean;
+}
+
+/** A branch to be made. */
+export interface CreateBranchInput {
+  readonly courseId: string;
+  readonly name: string;
+  /** Any ref; empty means the default branch. */
+  readonly from: string;
+  readonly isProtected: boolean;
+  readonly metadata: Readonly<Record<string, unknown>>;
+  readonly createdBy: string;
+  readonly command: CommandKey | null;
+}
+
+/**
+ * Makes a branch at a commit: one row, whatever the size of the course, and the event `branch-created`. Idempotent by its command. Throws
+ * invalid_argument `NAME_INVALID`, already_exists `NAME_TAKEN`, not_found `COURSE_NOT_FOUND`, `REF_NOT_FOUND`.
+ */
+export async function createBranch(deps: Deps, input: CreateBranchInput): Promise<BranchView> {
+  const problem = nameProblem(input.name);
+  if (problem !== null) {
+    const fields = [{ pointer: '/name', code: 'name', message: problem }];
+    throw new AppError('invalid_argument', 'NAME_INVALID', { name: input.name }, { fields, message: problem });
+  }
+  if (JSON.stringify(input.metadata).length > 16_384) {
+    throw new AppError('invalid_argument', 'METADATA_TOO_LARGE', {}, { fields: [{ pointer: '/metadata', code: 'too_large', message: 'at most 16 KiB' }] });
+  }
+  const id = await deps.store.write(async (tx) => {
+    const [state] = await tx.takeCommands([input.command]);
+    if (state?.state === 'done') return String(state.result.branchId);
+    if (state?.state === 'in_progress') throw new AppError('conflict', 'IN_PROGRESS', { retryAfterSeconds: 1 });
+    if (state?.state === 'reused') throw new AppError('unprocessable', 'IDEMPOTENCY_KEY_REUSED');
+    const from = await resolveRef(tx.reads, input.courseId, input.from);
+    // The lock of the branch it starts from is that of the course too, against the collector.
+    await tx.lockBranch(input.courseId, '');
+    const { courseId, name, isProtected, metadata, createdBy } = input;
+    const branch: Branch = {
+      id: deps.newId(),
+      courseId,
+      name,
+      head: from.commit.hash,
+      isHidden: false,
+      isProtected,
+      metadata,
+      parentId: from.branchId === '' ? null : from.branchId,
+      base: from.commit.hash,
+      revision: 1,
+      createdBy,
+      createdAt: deps.now(),
+    };
+    if (!(await tx.insertBranch(branch))) throw new AppError('already_exists', 'NAME_TAKEN', { name });
+    await tx.logMoves(courseId, [{ ref: branch.id, from: null, to: branch.head, actor: createdBy, reason: 'branch', at: branch.createdAt }]);
+    if (input.command) await tx.rememberCommands([{ key: input.command, result: { branchId: branch.id } }]);
+    await tx.enqueue([branchCreated(branch)]);
+    return branch.id;
+  });
+  const [branch] = await deps.store.branchesById(input.courseId, [id]);
+  if (!branch) throw new AppError('not_found', 'BRANCH_NOT_FOUND', { name: input.name });
+  return viewOf(deps.store, branch);
+}
+
+/** One branch by name; empty means the default one. Throws not_found `COURSE_NOT_FOUND`, `BRANCH_NOT_FOUND`. */
+export async function getBranch(reads: VersioningReads, courseId: string, name: string): Promise<BranchView> {
+  const course = await reads.course(courseId, name);
+  if (!course) throw new AppError('not_found', 'COURSE_NOT_FOUND', { courseId });
+  if (!course.branch || isHidden(course.branch.name)) throw new AppError('not_found', 'BRANCH_NOT_FOUND', { name });
+  return viewOf(reads, course.branch, course.defaultBranch);
+}
+
+/** The visible branches of a course by name, after `after`. Throws not_found `COURSE_NOT_FOUND`. */
+export async function listBranches(
+  reads: VersioningReads,
+  courseId: string,
+  page: { readonly after: string; readonly limit: number },
+): Promise<{ readonly branches: readonly BranchView[]; readonly next: string | null }> {
+  const course = await reads.course(courseId, '');
+  if (!course) throw new AppError('not_found', 'COURSE_NOT_FOUND', { courseId });
+  const rows = await reads.branches(courseId, page.after, page.limit + 1);
+  const shown = rows.slice(0, page.limit);
+  const branches = await Promise.all(shown.map((branch) => viewOf(reads, branch, course.defaultBranch)));
+  return { branches, next: rows.length > page.limit ? (shown.at(-1)?.name ?? null) : null };
+}
+
+async function viewOf(reads: VersioningReads, branch: Branch, defaultBranch?: string): Promise<BranchView> {
+  const { courseId, parentId, head } = branch;
+  const [parent] = parentId === null ? [] : await reads.branchesById(courseId, [parentId]);
+  const counts = parent ? await aheadBehind(reads.links(courseId), head, parent.head) : { ahead: 0, behind: 0 };
+  const isDefault = (defaultBranch ?? (await reads.course(courseId, ''))?.defaultBranch) === branch.id;
+  return { ...branch, parentName: parent?.name ?? '', ...counts, isDefault };
+}

@@ -1,0 +1,95 @@
+import { commitGroup, type CommitInput } from './commit.js';
+import type { WriteOutcome } from './outcomes.js';
+import type { Deps } from './ports.js';
+
+/** At most so many changes of one branch share a transaction. */
+const GROUP = 32;
+/** And at most so many ops, so that a large change does not keep small ones waiting longer than it must. */
+const GROUP_OPS = 4_000;
+
+interface Waiting {
+  readonly input: CommitInput;
+  resolve(outcome: WriteOutcome): void;
+  reject(error: unknown): void;
+}
+
+/**
+ * Lets the changes that wait for one branch share a transaction: while one group is written the next one gathers. Under load a
+ * branch so takes many commits for one flush to disk; alone, a change waits for nobody.
+ */
+export class CommitQueue {
+  readonly #deps: Deps;
+  readonly #waiting = new Map<string, Waiting[]>();
+
+  constructor(deps: Deps) {
+    this.#deps = deps;
+  }
+
+  /** Applies a change to the present head of its branch. See `commitGroup`. */
+  commit(input: CommitInput): Promise<WriteOutcome> {
+    const key = `${input.courseId}/${input.branch}`;
+    return new Promise((resolve, reject) => {
+      const waiting = this.#waiting.get(key);
+      if (waiting) {
+        waiting.push({ input, resolve, reject });
+        return;
+      }
+      this.#waiting.set(key, [{ input, resolve, reject }]);
+      void this.#drain(key);
+    });
+  }
+
+  async #drain(key: string): Promise<void> {
+    for (;;) {
+      const waiting = this.#waiting.get(key) ?? [];
+      if (waiting.length === 0) {
+        this.#waiting.delete(key);
+        return;
+      }
+      const group = takeGroup(waiting);
+      try {
+        const outcomes = await commitGroup(
+          this.#deps,
+          group.map(({ input }) => input),
+        );
+        group.forEach((one, i) => one.resolve(outcomes[i] as WriteOutcome));
+      } catch (error) {
+        await this.#alone(group, error);
+      }
+    }
+  }
+
+  /** A group that failed as a whole is tried one by one, so that nobody fails for another's sake. */
+  async #alone(group: readonly Waiting[], error: unknown): Promise<void> {
+    if (group.length === 1) {
+      group[0]?.reject(error);
+      return;
+    }
+    for (const one of group) {
+      try {
+        one.resolve((await commitGroup(this.#deps, [one.input]))[0] as WriteOutcome);
+      } catch (failure) {
+        one.reject(failure);
+      }
+    }
+  }
+}
+
+/** Takes from the front what may go together: the same command twice may not, since the second one wants the first one's result. */
+function takeGroup(waiting: Waiting[]): Waiting[] {
+  const group: Waiting[] = [];
+  const commands = new Set<string>();
+  let ops = 0;
+  while (group.length < GROUP) {
+    const next = waiting[0];
+    if (!next) break;
+    const { command } = next.input;
+    const key = command && `${command.actor}\n${command.id}`;
+    ops += next.input.ops.length;
+    if (group.length > 0 && ((key && commands.has(key)) || ops > GROUP_OPS)) break;
+    if (key) commands.add(key);
+    group.push(next);
+    waiting.shift();
+  }
+  return group;
+}

@@ -1,0 +1,170 @@
+import { applyOps } from '../domain/apply-ops.js';
+import { buildTree } from '../domain/build-tree.js';
+import { NO_COUNTS } from '../domain/kinds.js';
+import { isHidden } from '../domain/names.js';
+import { ObjectPool } from '../domain/object-pool.js';
+import { MAX_OPS, type Expectation, type Op } from '../domain/ops.js';
+import type { TreeRef } from '../domain/tree-draft.js';
+import { BranchAdvance, type Authorship } from './advance.js';
+import type { WriteOutcome, WriteResult } from './outcomes.js';
+import type { Branch, CommandKey, Commit, Deps, WriteTx } from './ports.js';
+
+/** A change as a caller asks for it. */
+export interface CommitInput extends Omit<Authorship, 'at'> {
+  readonly courseId: string;
+  /** Name of the branch; empty means the default one. */
+  readonly branch: string;
+  /** The head that the caller read; empty means the present one. */
+  readonly base: string;
+  /** Refuse unless this is the present head; empty means any. */
+  readonly expectedHead: string;
+  readonly expect: readonly Expectation[];
+  readonly ops: readonly Op[];
+  /** For hidden branches that do not exist yet: the commit they start at; empty means an empty course. */
+  readonly start: string;
+  /** Whether the author may write to protected branches. */
+  readonly mayPassProtection: boolean;
+  readonly command: CommandKey | null;
+}
+
+/**
+ * Applies changes of one branch in one transaction, one after the other, each with its own outcome: as if each had come alone.
+ * Atomic: commits, objects, head, events and the commands' results are written together. A repeated command gets its first result.
+ * Every input must be of the same course and branch, and no command may occur twice.
+ */
+export async function commitGroup(deps: Deps, inputs: readonly CommitInput[]): Promise<WriteOutcome[]> {
+  const first = inputs[0];
+  if (!first) return [];
+  return deps.store.write(async (tx) => {
+    const states = await tx.takeCommands(inputs.map(({ command }) => command));
+    const outcomes: (WriteOutcome | null)[] = states.map((state) => {
+      if (state.state === 'done') return { outcome: 'done', result: state.result as unknown as WriteResult };
+      if (state.state === 'in_progress') return { outcome: 'in_progress' };
+      return state.state === 'reused' ? { outcome: 'key_reused' } : null;
+    });
+    if (!outcomes.includes(null)) return outcomes as WriteOutcome[];
+    const pool = new ObjectPool(tx.reads.objects(first.courseId));
+    const opened = await openBranch(deps, tx, pool, first);
+    if ('outcome' in opened) return outcomes.map((outcome) => outcome ?? opened);
+    const results: { key: CommandKey; result: Readonly<Record<string, unknown>> }[] = [];
+    for (const [i, input] of inputs.entries()) {
+      if (outcomes[i]) continue;
+      const outcome = await commitOne(deps, tx, { pool, ...opened }, input).catch((error: unknown): WriteOutcome => ({ outcome: 'failed', error }));
+      outcomes[i] = outcome;
+      if (outcome.outcome === 'done' && input.command) results.push({ key: input.command, result: { ...outcome.result } });
+    }
+    await opened.advance.write(() => tx.rememberCommands(results));
+    return outcomes as WriteOutcome[];
+  });
+}
+
+interface Opened {
+  readonly branch: Branch;
+  readonly advance: BranchAdvance;
+}
+
+/** Locks the branch and reads its head; a hidden branch is made when it is not there. */
+async function openBranch(deps: Deps, tx: WriteTx, pool: ObjectPool, input: CommitInput): Promise<Opened | WriteOutcome> {
+  const { courseId } = input;
+  const branch = await tx.lockBranch(courseId, input.branch);
+  if (branch) {
+    const head = (await tx.reads.commits(courseId, [branch.head])).get(branch.head);
+    if (!head) return { outcome: 'missing', what: 'commit', name: branch.head };
+    const isDefault = input.branch === '' || (await isDefaultBranch(tx, branch));
+    return { branch, advance: new BranchAdvance(tx, pool, { branch, head, isDefault }) };
+  }
+  const course = await tx.reads.course(courseId, '');
+  if (!course) return { outcome: 'missing', what: 'course', name: courseId };
+  if (!isHidden(input.branch)) return { outcome: 'missing', what: 'branch', name: input.branch };
+  return startHidden(deps, tx, pool, input);
+}
+
+async function isDefaultBranch(tx: WriteTx, branch: Branch): Promise<boolean> {
+  if (branch.isHidden) return false;
+  return (await tx.reads.course(branch.courseId, ''))?.defaultBranch === branch.id;
+}
+
+async function startHidden(deps: Deps, tx: WriteTx, pool: ObjectPool, input: CommitInput): Promise<Opened | WriteOutcome> {
+  const { courseId, author, start } = input;
+  const known = start === '' ? NO_COMMIT : (await tx.reads.commits(courseId, [start])).get(start);
+  if (!known) return { outcome: 'missing', what: 'commit', name: start };
+  const branch: Branch = {
+    id: deps.newId(),
+    courseId,
+    name: input.branch,
+    head: start === '' ? EMPTY_HASH : start,
+    isHidden: true,
+    isProtected: false,
+    metadata: {},
+    parentId: null,
+    base: start === '' ? null : start,
+    revision: 1,
+    createdBy: author.id,
+    createdAt: deps.now(),
+  };
+  if (!(await tx.insertBranch(branch))) return { outcome: 'in_progress' };
+  const advance = new BranchAdvance(tx, pool, { branch, head: known, isDefault: false });
+  if (start === '') {
+    const tree = buildTree(pool, { id: courseId, kind: 'course', fields: {} });
+    advance.add({ tree, changes: [] }, { author, message: 'Start an import', kind: 'import', at: deps.now() }, new Map());
+  }
+  return { branch, advance };
+}
+
+const EMPTY_HASH = Buffer.alloc(32).toString('base64url');
+
+/** What stands before the first commit of a branch that starts with an empty course. */
+export const NO_COMMIT: Commit = {
+  hash: '',
+  gen: 0,
+  root: '',
+  index: '',
+  parents: [],
+  author: '',
+  authorName: '',
+  at: new Date(0),
+  kind: 'edit',
+  message: '',
+  changeSet: null,
+  changes: { added: 0, removed: 0, moved: 0, edited: 0 },
+  counts: NO_COUNTS,
+};
+
+async function commitOne(deps: Deps, tx: WriteTx, at: Opened & { readonly pool: ObjectPool }, input: CommitInput): Promise<WriteOutcome> {
+  const { branch, advance, pool } = at;
+  const head = advance.head;
+  if (branch.isProtected && !input.mayPassProtection) return { outcome: 'protected', branch: branch.name };
+  if (input.ops.length > MAX_OPS) {
+    return { outcome: 'refused', problems: [{ pointer: '/ops', code: 'too_many', message: `at most ${MAX_OPS} ops` }] };
+  }
+  const base = input.base === '' || input.base === head.hash ? head : (await tx.reads.commits(input.courseId, [input.base])).get(input.base);
+  if (!base) return { outcome: 'missing', what: 'commit', name: input.base };
+  const applied = await applyOps(pool, { head: treeOf(head), base: treeOf(base), ops: input.ops, expect: input.expect });
+  const isHeadMoved = input.expectedHead !== '' && input.expectedHead !== head.hash;
+  if (applied.outcome === 'unchanged') return done(branch, head, { unchanged: true, nodeIds: applied.nodes });
+  if (isHeadMoved) return { outcome: 'stale', head: head.hash };
+  if (applied.outcome === 'stale') return { ...applied, head: head.hash };
+  if (applied.outcome === 'taken') return { outcome: 'taken', ids: [applied.id] };
+  if (applied.outcome !== 'changed') return applied;
+  const added = applied.changes.filter((change) => change.what.includes('added')).map(({ id }) => id);
+  const homes = await advance.homes(added);
+  const foreign = added.filter((id) => (homes.get(id)?.courseId ?? input.courseId) !== input.courseId);
+  if (foreign.length > 0) return { outcome: 'taken', ids: foreign.slice(0, 20) };
+  const { author, message, kind } = input;
+  const commit = advance.add({ tree: applied.tree, changes: applied.changes }, { author, message, kind, at: deps.now() }, homes);
+  return done(branch, commit, { unchanged: false, nodeIds: applied.nodes });
+}
+
+/** The tree of a commit. */
+export function treeOf({ root, index }: TreeRef): TreeRef {
+  return { root, index };
+}
+
+/** The outcome of a write that was done, or had nothing to do. */
+export function done(branch: Branch, commit: Commit, { unchanged, nodeIds }: { unchanged: boolean; nodeIds: readonly string[] }): WriteOutcome {
+  const { courseId, id, name } = branch;
+  return {
+    outcome: 'done',
+    result: { courseId, branchId: id, branch: name, commit: commit.hash, tree: commit.root, unchanged, at: commit.at.toISOString(), nodeIds },
+  };
+}

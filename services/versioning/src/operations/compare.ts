@@ -1,0 +1,79 @@
+import { diffTrees, type Change, type NodeDiff } from '../domain/diff.js';
+import { NODE_KINDS } from '../domain/kinds.js';
+import { ObjectPool } from '../domain/object-pool.js';
+import { TreeDraft } from '../domain/tree-draft.js';
+import { LRUCache } from 'lru-cache';
+import { treeOf } from './commit.js';
+import type { Commit, VersioningReads } from './ports.js';
+import type { Resolved } from './refs.js';
+
+/** How many nodes have each kind of change. */
+export type CompareSummary = Readonly<Record<Change, number>>;
+
+/** A node that differs, with the titles on the way to it. */
+export interface CompareItem extends NodeDiff {
+  readonly path: readonly string[];
+}
+
+/** What differs between two versions, whole; the same for every page. */
+interface Comparison {
+  readonly diffs: readonly NodeDiff[];
+  readonly summary: CompareSummary;
+}
+
+/** Compares versions of courses; as versions never change, results are kept for the pages to come. */
+export class Comparer {
+  readonly #kept = new LRUCache<string, Comparison>({ max: 64, maxSize: 200_000, sizeCalculation: ({ diffs }) => diffs.length + 1 });
+
+  /** A page of what differs between two refs of a course. Nodes come by kind from the course down, then by their place. */
+  async compare(
+    reads: VersioningReads,
+    sides: { readonly from: Resolved; readonly to: Resolved },
+    page: { readonly offset: number; readonly limit: number },
+  ): Promise<{ readonly summary: CompareSummary; readonly items: readonly CompareItem[]; readonly next: number | null }> {
+    const { courseId } = sides.to.course;
+    const pool = new ObjectPool(reads.objects(courseId));
+    const { diffs, summary } = await this.#comparison(pool, sides.from.commit, sides.to.commit, courseId);
+    const shown = diffs.slice(page.offset, page.offset + page.limit);
+    const [before, after] = await Promise.all([TreeDraft.open(pool, treeOf(sides.from.commit)), TreeDraft.open(pool, treeOf(sides.to.commit))]);
+    const items = await Promise.all(
+      shown.map(async (diff) => ({ ...diff, path: await pathOf(diff.after ? after : before, diff.id) })),
+    );
+    const end = page.offset + shown.length;
+    return { summary, items, next: end < diffs.length ? end : null };
+  }
+
+  async #comparison(pool: ObjectPool, from: Commit, to: Commit, courseId: string): Promise<Comparison> {
+    const key = `${courseId}${from.root}${to.root}`;
+    const kept = this.#kept.get(key);
+    if (kept) return kept;
+    const diffs = (await diffTrees(pool, treeOf(from), treeOf(to))).sort(byPlace);
+    const summary: Record<Change, number> = { added: 0, removed: 0, moved: 0, renamed: 0, reordered: 0, edited: 0 };
+    for (const { changes } of diffs) for (const change of changes) summary[change]++;
+    const comparison = { diffs, summary };
+    this.#kept.set(key, comparison);
+    return comparison;
+  }
+}
+
+function byPlace(a: NodeDiff, b: NodeDiff): number {
+  const kind = rank(a) - rank(b);
+  if (kind !== 0) return kind;
+  const [x, y] = [a.to ?? a.from, b.to ?? b.from];
+  const parents = (x?.parent ?? '').localeCompare(y?.parent ?? '', 'en');
+  return parents || (x?.position ?? 0) - (y?.position ?? 0) || (a.id < b.id ? -1 : 1);
+}
+
+function rank(diff: NodeDiff): number {
+  return NODE_KINDS.indexOf((diff.after ?? diff.before)?.kind ?? 'course');
+}
+
+/** Titles from the course down to the node's parent. */
+async function pathOf(tree: TreeDraft, id: string): Promise<string[]> {
+  const titles: string[] = [];
+  for (let node = await tree.node(id); node?.parent != null; ) {
+    node = await tree.node(node.parent);
+    if (node) titles.unshift(typeof node.fields.title === 'string' ? node.fields.title : '');
+  }
+  return titles;
+}

@@ -1,0 +1,73 @@
+import { ancestorsAmong, walkBack } from '../domain/history.js';
+import type { Commit, VersioningReads } from './ports.js';
+import type { Resolved } from './refs.js';
+
+/** Where a page of a log ended: the generation and hash of its last commit. */
+export interface LogMark {
+  readonly gen: number;
+  readonly hash: string;
+}
+
+/** A page of commits, newest generation first, and the mark to go on after. */
+export interface LogPage {
+  readonly commits: readonly Commit[];
+  readonly next: LogMark | null;
+}
+
+function isAfter(mark: LogMark | null, commit: LogMark): boolean {
+  return mark === null || commit.gen < mark.gen || (commit.gen === mark.gen && commit.hash > mark.hash);
+}
+
+/** The commits that a ref descends from, itself first. */
+export async function listCommits(reads: VersioningReads, at: Resolved, ask: { readonly after: LogMark | null; readonly limit: number }): Promise<LogPage> {
+  const found: LogMark[] = [];
+  for await (const { hash, gen } of walkBack(reads.links(at.course.courseId), at.commit.hash)) {
+    if (!isAfter(ask.after, { hash, gen })) continue;
+    found.push({ hash, gen });
+    if (found.length > ask.limit) break;
+  }
+  return pageOf(reads, at, found, ask.limit);
+}
+
+/** The commits behind a ref that changed one node, across its moves; the last one is the commit it was born in. */
+export async function listNodeCommits(
+  reads: VersioningReads,
+  at: Resolved,
+  ask: { readonly node: string; readonly after: LogMark | null; readonly limit: number },
+): Promise<LogPage> {
+  const { courseId } = at.course;
+  const links = reads.links(courseId);
+  const found: LogMark[] = [];
+  let upTo = Math.min(at.commit.gen, ask.after?.gen ?? at.commit.gen);
+  for (;;) {
+    const rows = await reads.nodeCommits(courseId, [ask.node], { upTo, what: 0xff, limit: ask.limit + 50 });
+    const marks = rows.map(({ commit, gen }) => ({ hash: commit, gen })).filter((mark) => isAfter(ask.after, mark));
+    const reached = await ancestorsAmong(links, at.commit.hash, marks);
+    found.push(...marks.filter(({ hash }) => reached.has(hash)));
+    const last = rows.at(-1);
+    if (rows.length < ask.limit + 50 || !last || found.length > ask.limit) break;
+    upTo = last.gen - 1;
+  }
+  if (found.length <= ask.limit) await addBirth(reads, at, ask, found);
+  return pageOf(reads, at, found, ask.limit);
+}
+
+/** A node that came with an added subtree has no row of its own for it. */
+async function addBirth(reads: VersioningReads, at: Resolved, ask: { readonly node: string; readonly after: LogMark | null }, found: LogMark[]): Promise<void> {
+  const [home] = await reads.homes([ask.node]);
+  if (!home || home.born === null || home.courseId !== at.course.courseId || found.some(({ hash }) => hash === home.born)) return;
+  const born = (await reads.commits(at.course.courseId, [home.born])).get(home.born);
+  if (!born || !isAfter(ask.after, born)) return;
+  const reached = await ancestorsAmong(reads.links(at.course.courseId), at.commit.hash, [born]);
+  if (reached.has(born.hash)) found.push({ hash: born.hash, gen: born.gen });
+}
+
+async function pageOf(reads: VersioningReads, at: Resolved, found: readonly LogMark[], limit: number): Promise<LogPage> {
+  const page = found.slice(0, limit);
+  const commits = await reads.commits(at.course.courseId, page.map(({ hash }) => hash));
+  const last = page.at(-1);
+  return {
+    commits: page.flatMap(({ hash }) => commits.get(hash) ?? []),
+    next: found.length > limit && last ? last : null,
+  };
+}
