@@ -14,7 +14,12 @@ export type Anchor =
  * The anchor of a position under a parent, in the tree that the writer saw as it stands at this op. The position counts the other
  * children, so that moving a node within its parent means where it ends up. A parent that tree does not know gives the end.
  */
-export async function anchorOf(seen: TreeDraft, parentId: string, moving: string, position: number | null): Promise<Anchor> {
+export async function anchorOf(
+  seen: TreeDraft,
+  parentId: string,
+  moving: string,
+  position: number | null,
+): Promise<Anchor> {
   const parent = position === null ? null : await seen.node(parentId);
   if (position === null || !parent) return { at: 'end' };
   const list = await seen.list(parent);

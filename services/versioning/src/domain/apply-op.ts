@@ -49,7 +49,13 @@ async function add(tree: TreeDraft, seen: TreeDraft, op: AddOp, pointer: string)
 /** Whether a node is what an add asked for: then the add was made before. */
 function isAsAdded(node: DraftNode, op: AddOp): boolean {
   const whole = patchFields({}, op.fields, op.kind, '');
-  return node.parent === op.parent && node.kind === op.kind && node.body === op.body && whole.ok && sameFields(node.fields, whole.fields);
+  return (
+    node.parent === op.parent &&
+    node.kind === op.kind &&
+    node.body === op.body &&
+    whole.ok &&
+    sameFields(node.fields, whole.fields)
+  );
 }
 
 async function move(tree: TreeDraft, seen: TreeDraft, op: MoveOp, pointer: string): Promise<OpOutcome> {
@@ -58,7 +64,8 @@ async function move(tree: TreeDraft, seen: TreeDraft, op: MoveOp, pointer: strin
   if (!parent) return { ok: false, why: 'gone', what: 'parent', id: op.parent };
   if (node.parent === null) return refused(pointer, 'root', 'the course itself cannot be moved');
   if (!mayHold(parent.kind, node.kind)) return wrongParent(parent, node.kind, pointer);
-  if (await isAtOrBelow(tree, parent, node.id)) return refused(`${pointer}/parent`, 'cycle', 'a node cannot go below itself');
+  if (await isAtOrBelow(tree, parent, node.id))
+    return refused(`${pointer}/parent`, 'cycle', 'a node cannot go below itself');
   if (node.parent === parent.id && op.position === null) return UNCHANGED;
   const list = await tree.list(parent);
   const anchor = await anchorOf(seen, op.parent, op.node, op.position);
@@ -79,7 +86,8 @@ async function anchorId(tree: TreeDraft, parent: DraftNode, anchor: Anchor): Pro
 
 /** Kinds alone forbid cycles today; this holds whatever the kinds allow. */
 async function isAtOrBelow(tree: TreeDraft, node: DraftNode, id: string): Promise<boolean> {
-  for (let at: DraftNode | null = node; at; at = at.parent === null ? null : await tree.node(at.parent)) if (at.id === id) return true;
+  for (let at: DraftNode | null = node; at; at = at.parent === null ? null : await tree.node(at.parent))
+    if (at.id === id) return true;
   return false;
 }
 
@@ -98,7 +106,8 @@ async function reorder(tree: TreeDraft, seen: TreeDraft, op: ReorderOp, pointer:
   const here = new Set(present);
   const once = new Set(before && seen !== tree ? await seen.childIds(before) : []);
   const stranger = op.children.findIndex((id) => !here.has(id) && !once.has(id));
-  if (stranger >= 0) return refused(`${pointer}/children/${stranger}`, 'not_a_child', 'this id is not a child of the node');
+  if (stranger >= 0)
+    return refused(`${pointer}/children/${stranger}`, 'not_a_child', 'this id is not a child of the node');
   const order = reordered(
     present,
     op.children.filter((id) => here.has(id)),
@@ -121,7 +130,8 @@ async function setFields(tree: TreeDraft, op: SetFieldsOp, pointer: string): Pro
 async function setBody(tree: TreeDraft, op: SetBodyOp, pointer: string): Promise<OpOutcome> {
   const node = await tree.node(op.node);
   if (!node) return { ok: false, why: 'gone', what: 'node', id: op.node };
-  if (op.body !== null && !mayHaveBody(node.kind)) return refused(`${pointer}/body`, 'body', `a ${node.kind} has no body`);
+  if (op.body !== null && !mayHaveBody(node.kind))
+    return refused(`${pointer}/body`, 'body', `a ${node.kind} has no body`);
   if (node.body === op.body) return UNCHANGED;
   tree.set(node, { body: op.body });
   return CHANGED;

@@ -17,7 +17,12 @@ export interface PresentNode {
 
 /** What came of a change. Everything but `changed` leaves the tree as it is. */
 export type ApplyOutcome =
-  | { readonly outcome: 'changed'; readonly tree: TreeRef; readonly changes: readonly NodeChange[]; readonly nodes: readonly string[] }
+  | {
+      readonly outcome: 'changed';
+      readonly tree: TreeRef;
+      readonly changes: readonly NodeChange[];
+      readonly nodes: readonly string[];
+    }
   /** All was as asked already. */
   | { readonly outcome: 'unchanged'; readonly nodes: readonly string[] }
   /** Something is not as the writer believes; `present` is how it is now, null when the node is gone. */
@@ -46,14 +51,15 @@ export async function applyOps(pool: ObjectPool, input: ApplyInput): Promise<App
   if (!checked.ok) return { outcome: 'refused', problems: checked.problems };
   const { ops } = checked;
   const head = await TreeDraft.open(pool, input.head);
-  const seen = isSame(input.head, input.base) || !ops.some(refersToBase) ? head : await TreeDraft.open(pool, input.base);
+  const seen =
+    isSame(input.head, input.base) || !ops.some(refersToBase) ? head : await TreeDraft.open(pool, input.base);
   await Promise.all([warm(head, ops, input.expect), seen === head ? null : warm(seen, ops, [])]);
 
   const failed = await failedExpectations(head, input.expect);
   const changedOps: boolean[] = [];
   for (const [i, op] of ops.entries()) {
     const result = await applyOp(head, seen, op, `/ops/${i}`);
-    if (!result.ok) return failed[0] ? stale(pool, input.head, failed[0]) : refusal(pool, input, op, i, result);
+    if (!result.ok) return failed[0] ? stale(pool, input.head, failed[0]) : refusal(pool, input, i, result);
     changedOps.push(result.changed);
     // The base takes each op too, so that the positions of those that follow count it; what it refuses is of no matter.
     if (seen !== head) await applyOp(seen, seen, op, '');
@@ -79,26 +85,27 @@ function refersToBase(op: Op): boolean {
 async function warm(draft: TreeDraft, ops: readonly Op[], expect: readonly Expectation[]): Promise<void> {
   const ids = new Set([...ops.flatMap(idsOf), ...expect.map((e) => e.node)]);
   const nodes = await Promise.all([...ids].map((id) => draft.node(id)));
-  await Promise.all(nodes.map((node) => node && node.children !== null && ops.some((op) => idsOf(op)[1] === node.id) && draft.list(node)));
+  const parents = new Set(ops.map((op) => idsOf(op)[1]));
+  await Promise.all(nodes.map(async (node) => (node && parents.has(node.id) ? draft.list(node) : null)));
 }
 
 function refusal(
   pool: ObjectPool,
   input: ApplyInput,
-  op: Op,
   at: number,
   result: Exclude<OpOutcome, { ok: true }>,
 ): ApplyOutcome | Promise<ApplyOutcome> {
   if (result.why === 'refused') return { outcome: 'refused', problems: [result.problem] };
   if (result.why === 'taken') return { outcome: 'taken', id: result.id, op: at };
-  const expected = result.what === 'node' ? input.expect.find((e) => e.node === targetOf(op)) : undefined;
+  const expected = result.what === 'node' ? input.expect.find((e) => e.node === result.id) : undefined;
   return expected ? stale(pool, input.head, expected) : { outcome: 'gone', what: result.what, id: result.id, op: at };
 }
 
 /** Whether every op that is about the expectation's node left things as they were, and there is one. */
 function isAsAsked(expectation: Expectation, ops: readonly Op[], changed: readonly boolean[]): boolean {
   const about = ops.flatMap((op, i) => {
-    const isAbout = targetOf(op) === expectation.node || (expectation.part === 'children' && idsOf(op)[1] === expectation.node);
+    const isAbout =
+      targetOf(op) === expectation.node || (expectation.part === 'children' && idsOf(op)[1] === expectation.node);
     return isAbout ? [changed[i]] : [];
   });
   return about.length > 0 && !about.includes(true);

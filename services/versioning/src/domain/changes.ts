@@ -67,7 +67,8 @@ export function countChanges(changes: readonly NodeChange[]): ChangeCounts {
 /** The counts of a tree after these changes to one that had those. */
 export function countsAfter(before: Counts, changes: readonly NodeChange[]): Counts {
   return changes.reduce(
-    (counts, { kind, what }) => withKind(counts, kind, (what.includes('added') ? 1 : 0) - (what.includes('removed') ? 1 : 0)),
+    (counts, { kind, what }) =>
+      withKind(counts, kind, (what.includes('added') ? 1 : 0) - (what.includes('removed') ? 1 : 0)),
     before,
   );
 }

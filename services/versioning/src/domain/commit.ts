@@ -23,7 +23,16 @@ export interface CommitContent extends TreeRef {
 /** The hashed form of a commit. */
 export function commitObject(commit: CommitContent): Record<string, unknown> {
   const { root, index, parents, author, at, message, kind, changeSet } = commit;
-  return { root, index, parents, author, at: at.toISOString(), message, kind, changeSet: changeSet === null ? null : shortId(changeSet) };
+  return {
+    root,
+    index,
+    parents,
+    author,
+    at: at.toISOString(),
+    message,
+    kind,
+    changeSet: changeSet === null ? null : shortId(changeSet),
+  };
 }
 
 /** The hash of a commit. */

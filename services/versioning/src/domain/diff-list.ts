@@ -43,7 +43,13 @@ async function unshared(pool: ObjectPool, from: string | null, to: string | null
     if (height < 0) break;
     const shared = intersect(a, b);
     const open = async (items: readonly Item[]): Promise<Item[]> =>
-      (await Promise.all(items.map(async (item) => (item.level < height || shared.has(item.ref?.hash ?? '') ? [closed(item, shared)] : expand(pool, item))))).flat();
+      (
+        await Promise.all(
+          items.map(async (item) =>
+            item.level < height || shared.has(item.ref?.hash ?? '') ? [closed(item, shared)] : expand(pool, item),
+          ),
+        )
+      ).flat();
     [a, b] = await Promise.all([open(a), open(b)]);
   }
   return [stretches(a), stretches(b)];
@@ -59,12 +65,16 @@ interface Item {
 async function top(pool: ObjectPool, hash: string | null): Promise<Item[]> {
   if (hash === null) return [];
   const list = await pool.list(hash);
-  return isLeafList(list) ? list.entries.map(child) : list.refs.map((ref) => ({ level: list.level - 1, ref, entry: null }));
+  return isLeafList(list)
+    ? list.entries.map(child)
+    : list.refs.map((ref) => ({ level: list.level - 1, ref, entry: null }));
 }
 
 async function expand(pool: ObjectPool, item: Item): Promise<Item[]> {
   const list = await pool.list((item.ref as Ref).hash);
-  return isLeafList(list) ? list.entries.map(child) : list.refs.map((ref) => ({ level: list.level - 1, ref, entry: null }));
+  return isLeafList(list)
+    ? list.entries.map(child)
+    : list.refs.map((ref) => ({ level: list.level - 1, ref, entry: null }));
 }
 
 function child(entry: Entry): Item {
@@ -90,7 +100,11 @@ function stretches(items: readonly Item[]): Stretch[] {
   });
 }
 
-async function reorderedOf(pool: ObjectPool, a: readonly Stretch[], b: readonly Stretch[]): Promise<Map<string, { from: number; to: number }>> {
+async function reorderedOf(
+  pool: ObjectPool,
+  a: readonly Stretch[],
+  b: readonly Stretch[],
+): Promise<Map<string, { from: number; to: number }>> {
   const old = new Map(a.map((stretch) => [stretch.key, stretch]));
   const common = b.flatMap((stretch) => {
     const before = old.get(stretch.key);

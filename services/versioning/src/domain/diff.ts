@@ -56,7 +56,10 @@ export async function diffTrees(pool: ObjectPool, from: TreeRef, to: TreeRef): P
   if (from.root === to.root) return [];
   const walk = new Walk(pool, await diffIndexes(pool, from.index, to.index));
   const [a, b] = await Promise.all([pool.head(from.root), pool.head(to.root)]);
-  await walk.pair(a.id, { from: { head: a, hash: from.root, place: ROOT }, to: { head: b, hash: to.root, place: ROOT } });
+  await walk.pair(a.id, {
+    from: { head: a, hash: from.root, place: ROOT },
+    to: { head: b, hash: to.root, place: ROOT },
+  });
   return walk.results();
 }
 
@@ -110,13 +113,23 @@ class Walk {
           b && this.#side(b.hash, { parent: id, position: order?.to ?? b.position }),
         ]);
         if (!before && !after && order) await this.#sharedChunk(child, id, order, from.head.children);
-        else await this.pair(child, { ...(before && { from: before }), ...(after && { to: after }), isReordered: order !== undefined });
+        else
+          await this.pair(child, {
+            ...(before && { from: before }),
+            ...(after && { to: after }),
+            isReordered: order !== undefined,
+          });
       }),
     );
   }
 
   /** A child in a chunk that both lists have, but at another place. */
-  async #sharedChunk(child: string, parent: string, order: { from: number; to: number }, list: string | null): Promise<void> {
+  async #sharedChunk(
+    child: string,
+    parent: string,
+    order: { from: number; to: number },
+    list: string | null,
+  ): Promise<void> {
     const entry = (await readEntries(this.#pool, list)).find((one) => one.id === child);
     if (!entry) throw new AppError('internal', 'OBJECT_MISSING', { node: child });
     const [from, to] = await Promise.all([

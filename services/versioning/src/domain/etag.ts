@@ -9,14 +9,25 @@ export const NONE = 'none';
  * The etag of a node itself: hash of its kind, fields and parent. Children, siblings, the body and moved ancestors do not
  * count. `parent` is null for the root.
  */
-export function selfEtag(node: { readonly kind: NodeKind; readonly fields: Fields; readonly parent: string | null }): string {
+export function selfEtag(node: {
+  readonly kind: NodeKind;
+  readonly fields: Fields;
+  readonly parent: string | null;
+}): string {
   const parent = node.parent === null ? null : shortId(node.parent);
   return toHash(hashObject('self', 1, { kind: node.kind, fields: node.fields, parent }));
 }
 
 /** Whether two values of fields are the same value. */
 export function sameValue(a: unknown, b: unknown): boolean {
-  return a === b || (typeof a === 'object' && typeof b === 'object' && a !== null && b !== null && canonicalJson(a) === canonicalJson(b));
+  return (
+    a === b ||
+    (typeof a === 'object' &&
+      typeof b === 'object' &&
+      a !== null &&
+      b !== null &&
+      canonicalJson(a) === canonicalJson(b))
+  );
 }
 
 /** Whether two sets of fields are the same. */

@@ -34,7 +34,14 @@ export function committed(fact: CommittedFact): NewEvent {
 }
 
 /** coursewright.events.v1.Committed as proto3 JSON. */
-export function committedData({ courseId, branch, commit, nodes, isCut, rootFields }: CommittedFact): Record<string, unknown> {
+export function committedData({
+  courseId,
+  branch,
+  commit,
+  nodes,
+  isCut,
+  rootFields,
+}: CommittedFact): Record<string, unknown> {
   return {
     courseId,
     branchId: branch.id,
@@ -79,7 +86,15 @@ export function branchCreated(fact: {
   readonly createdAt: Date;
 }): NewEvent {
   const { courseId, id, name, head, parentId, createdBy, createdAt } = fact;
-  const data = { courseId, branchId: id, branch: name, commit: head, parentBranchId: parentId ?? '', createdBy, at: createdAt.toISOString() };
+  const data = {
+    courseId,
+    branchId: id,
+    branch: name,
+    commit: head,
+    parentBranchId: parentId ?? '',
+    createdBy,
+    at: createdAt.toISOString(),
+  };
   return { type: 'branch-created', courseId, at: createdAt, data };
 }
 

@@ -31,10 +31,14 @@ const KNOWN: Readonly<Record<string, Check>> = {
       : `must be a string of 1 to ${FIELD_LIMITS.title} characters that is not blank`,
   description: text(FIELD_LIMITS.text),
   topic: text(200),
-  cefrLevel: (value) => (typeof value === 'string' && LEVELS.has(value) ? null : 'must be one of A1, A2, B1, B2, C1, C2'),
-  language: (value) => (typeof value === 'string' && LANGUAGE.test(value) ? null : 'must be a language tag such as "en"'),
+  cefrLevel: (value) =>
+    typeof value === 'string' && LEVELS.has(value) ? null : 'must be one of A1, A2, B1, B2, C1, C2',
+  language: (value) =>
+    typeof value === 'string' && LANGUAGE.test(value) ? null : 'must be a language tag such as "en"',
   tags: (value) =>
-    Array.isArray(value) && value.length <= 50 && value.every((tag) => typeof tag === 'string' && tag !== '' && tag.length <= 100)
+    Array.isArray(value) &&
+    value.length <= 50 &&
+    value.every((tag) => typeof tag === 'string' && tag !== '' && tag.length <= 100)
       ? null
       : 'must be a list of at most 50 strings of 1 to 100 characters',
   durationMinutes: (value) =>
@@ -43,7 +47,8 @@ const KNOWN: Readonly<Record<string, Check>> = {
 };
 
 /** Fields in the form that is hashed, or what is wrong with them. */
-export type FieldsOutcome = { readonly ok: true; readonly fields: Fields } | { readonly ok: false; readonly problems: readonly Problem[] };
+export type FieldsOutcome =
+  { readonly ok: true; readonly fields: Fields } | { readonly ok: false; readonly problems: readonly Problem[] };
 
 /**
  * Checks fields that somebody sent (null removes one) and brings text to NFC with LF. `pointer` is where they stand in the request.
@@ -53,11 +58,16 @@ export function checkFields(sent: Readonly<Record<string, unknown>>, pointer: st
   const problems: Problem[] = [];
   const fields: Record<string, FieldValue> = {};
   const names = Object.keys(sent);
-  if (names.length > FIELD_LIMITS.count) problems.push({ pointer, code: 'too_many', message: `at most ${FIELD_LIMITS.count} fields` });
+  if (names.length > FIELD_LIMITS.count)
+    problems.push({ pointer, code: 'too_many', message: `at most ${FIELD_LIMITS.count} fields` });
   for (const name of names.slice(0, FIELD_LIMITS.count)) {
     const at = `${pointer}/${name.replaceAll('~', '~0').replaceAll('/', '~1')}`;
     if (!NAME.test(name) || name.length > FIELD_LIMITS.name || FORBIDDEN.has(name)) {
-      problems.push({ pointer: at, code: 'field_name', message: 'a field name starts with a letter and has letters, digits, _ and - (at most 64)' });
+      problems.push({
+        pointer: at,
+        code: 'field_name',
+        message: 'a field name starts with a letter and has letters, digits, _ and - (at most 64)',
+      });
       continue;
     }
     const value = tidy(sent[name]);
@@ -77,14 +87,23 @@ export function patchFields(before: Fields, patch: Fields, kind: NodeKind, point
     else merged[name] = value;
   }
   const problems: Problem[] = [];
-  if (merged.title === undefined) problems.push({ pointer: `${pointer}/title`, code: 'required', message: 'a node needs a title' });
+  if (merged.title === undefined)
+    problems.push({ pointer: `${pointer}/title`, code: 'required', message: 'a node needs a title' });
   if (kind === 'course' && merged.submittable === true) {
-    problems.push({ pointer: `${pointer}/submittable`, code: 'field_value', message: 'a course itself is not submittable' });
+    problems.push({
+      pointer: `${pointer}/submittable`,
+      code: 'field_value',
+      message: 'a course itself is not submittable',
+    });
   }
   if (Object.keys(merged).length > FIELD_LIMITS.count) {
     problems.push({ pointer, code: 'too_many', message: `at most ${FIELD_LIMITS.count} fields` });
   } else if (Buffer.byteLength(canonicalJson(merged)) > FIELD_LIMITS.bytes) {
-    problems.push({ pointer, code: 'too_large', message: `the fields of a node have at most ${FIELD_LIMITS.bytes} bytes` });
+    problems.push({
+      pointer,
+      code: 'too_large',
+      message: `the fields of a node have at most ${FIELD_LIMITS.bytes} bytes`,
+    });
   }
   return problems.length > 0 ? { ok: false, problems } : { ok: true, fields: merged };
 }
@@ -107,7 +126,8 @@ function tidy(value: unknown): FieldValue | undefined {
 }
 
 function limits(value: FieldValue): string | null {
-  if (typeof value === 'string') return value.length <= FIELD_LIMITS.text ? null : `at most ${FIELD_LIMITS.text} characters`;
+  if (typeof value === 'string')
+    return value.length <= FIELD_LIMITS.text ? null : `at most ${FIELD_LIMITS.text} characters`;
   if (!Array.isArray(value)) return null;
   if (value.length > FIELD_LIMITS.items) return `at most ${FIELD_LIMITS.items} items`;
   return (value as readonly FieldValue[]).map(limits).find((wrong) => wrong !== null) ?? null;

@@ -43,7 +43,11 @@ export async function* walkBack(read: LinkReader, head: string, until = 1): Asyn
 }
 
 /** Of these commits, the ones that a head descends from (or is). Stops at the oldest generation that is asked for. */
-export async function ancestorsAmong(read: LinkReader, head: string, sought: readonly { readonly hash: string; readonly gen: number }[]): Promise<ReadonlySet<string>> {
+export async function ancestorsAmong(
+  read: LinkReader,
+  head: string,
+  sought: readonly { readonly hash: string; readonly gen: number }[],
+): Promise<ReadonlySet<string>> {
   const wanted = new Set(sought.map(({ hash }) => hash));
   const found = new Set<string>();
   if (wanted.size === 0) return found;
@@ -55,10 +59,21 @@ export async function ancestorsAmong(read: LinkReader, head: string, sought: rea
 }
 
 /** How many commits one head has that the other has not, and the other way round. */
-export async function aheadBehind(read: LinkReader, ours: string, theirs: string): Promise<{ readonly ahead: number; readonly behind: number }> {
+export async function aheadBehind(
+  read: LinkReader,
+  ours: string,
+  theirs: string,
+): Promise<{ readonly ahead: number; readonly behind: number }> {
   const counts = { ahead: 0, behind: 0 };
   if (ours === theirs) return counts;
-  for await (const { links, isShared } of levels(read, [[ours, 1], [theirs, 2]], 1)) {
+  for await (const { links, isShared } of levels(
+    read,
+    [
+      [ours, 1],
+      [theirs, 2],
+    ],
+    1,
+  )) {
     for (const { sides } of links) {
       if (sides === 1) counts.ahead++;
       else if (sides === 2) counts.behind++;
@@ -75,7 +90,11 @@ interface Level {
 }
 
 /** Walks from several heads at once, one generation after another; a commit carries the heads it is reached from as bits. */
-async function* levels(read: LinkReader, heads: readonly (readonly [string, number])[], until: number): AsyncGenerator<Level> {
+async function* levels(
+  read: LinkReader,
+  heads: readonly (readonly [string, number])[],
+  until: number,
+): AsyncGenerator<Level> {
   const sides = new Map<string, number>();
   const waiting = new Map<number, CommitLink[]>();
   const reach = async (found: readonly (readonly [string, number])[]): Promise<void> => {

@@ -17,7 +17,8 @@ interface Change {
 }
 
 /** What a subtree has become: few placements, or the hashes of its sixteen children. */
-type Draft = { readonly entries: readonly Filed[] } | { readonly count: number; readonly children: readonly (string | null)[] };
+type Draft =
+  { readonly entries: readonly Filed[] } | { readonly count: number; readonly children: readonly (string | null)[] };
 
 /** The index of a tree that has nothing but a root. */
 export function emptyIndex(pool: ObjectPool): string {
@@ -30,12 +31,18 @@ export function buildIndex(pool: ObjectPool, placements: Iterable<Placement>): s
 }
 
 /** The parents of these ids at the version whose index this is; ids that are not there are left out. One round trip a level. */
-export async function findParents(pool: ObjectPool, root: string, ids: Iterable<string>): Promise<ReadonlyMap<string, string>> {
+export async function findParents(
+  pool: ObjectPool,
+  root: string,
+  ids: Iterable<string>,
+): Promise<ReadonlyMap<string, string>> {
   const found = new Map<string, string>();
   let level = new Map([[root, [...new Set(ids)].map((id) => ({ id, digest: idDigest(id) }))]]);
   for (let depth = 0; level.size > 0; depth++) {
     const next = new Map<string, { id: string; digest: string }[]>();
-    const nodes = await Promise.all([...level].map(async ([hash, sought]) => ({ node: await pool.index(hash), sought })));
+    const nodes = await Promise.all(
+      [...level].map(async ([hash, sought]) => ({ node: await pool.index(hash), sought })),
+    );
     for (const { node, sought } of nodes) {
       for (const key of sought) {
         if (isIndexLeaf(node)) {
@@ -53,13 +60,22 @@ export async function findParents(pool: ObjectPool, root: string, ids: Iterable<
 }
 
 /** The index after these changes (id → new parent, null = gone). Equals `buildIndex` of the changed placements. */
-export async function updateIndex(pool: ObjectPool, root: string, changes: ReadonlyMap<string, string | null>): Promise<string> {
+export async function updateIndex(
+  pool: ObjectPool,
+  root: string,
+  changes: ReadonlyMap<string, string | null>,
+): Promise<string> {
   if (changes.size === 0) return root;
   const filed = [...changes].map(([id, parent]) => ({ id, parent, digest: idDigest(id) }));
   return seal(pool, await update(pool, await pool.index(root), 0, filed));
 }
 
-async function update(pool: ObjectPool, node: IndexObject | null, depth: number, changes: readonly Change[]): Promise<Draft> {
+async function update(
+  pool: ObjectPool,
+  node: IndexObject | null,
+  depth: number,
+  changes: readonly Change[],
+): Promise<Draft> {
   if (node === null || isIndexLeaf(node)) {
     const entries = new Map((node?.entries ?? []).map((entry) => [entry.id, file(entry)]));
     for (const { id, digest, parent } of changes) {
@@ -87,7 +103,11 @@ async function update(pool: ObjectPool, node: IndexObject | null, depth: number,
 }
 
 /** Folds a branch whose placements have become few; each of its children then is a leaf. */
-async function gather(pool: ObjectPool, children: readonly (string | null)[], drafts: ReadonlyMap<number, Draft>): Promise<Filed[]> {
+async function gather(
+  pool: ObjectPool,
+  children: readonly (string | null)[],
+  drafts: ReadonlyMap<number, Draft>,
+): Promise<Filed[]> {
   const parts = await Promise.all(
     children.map(async (hash, slot): Promise<readonly Filed[]> => {
       const draft = drafts.get(slot);
@@ -170,7 +190,9 @@ async function collect(pool: ObjectPool, node: IndexObject | null, side: 'from' 
     }
     return;
   }
-  await Promise.all(node.children.map(async (child) => child !== null && collect(pool, await pool.index(child), side, sides)));
+  await Promise.all(
+    node.children.map(async (child) => child !== null && collect(pool, await pool.index(child), side, sides)),
+  );
 }
 
 /** Every placement of an index; reads all of it, one round trip a level. */

@@ -3,11 +3,20 @@ import { endsChunk, firstId, INLINE, type Item } from './list.js';
 import { buildIndex } from './index-trie.js';
 import { mayHold } from './kinds.js';
 import { linksOf, ObjectPool } from './object-pool.js';
-import { decodeObject, hashOfData, isLeafList, type ListObject, type NodeHead, type Placement, type TreeObject } from './objects.js';
+import {
+  decodeObject,
+  hashOfData,
+  isLeafList,
+  type ListObject,
+  type NodeHead,
+  type Placement,
+  type TreeObject,
+} from './objects.js';
 import type { TreeRef } from './tree-draft.js';
 
 /** What can be wrong with a stored course. */
-export type ProblemKind = 'missing_object' | 'wrong_hash' | 'bad_list' | 'bad_index' | 'two_parents' | 'bad_commit' | 'bad_ref_log';
+export type ProblemKind =
+  'missing_object' | 'wrong_hash' | 'bad_list' | 'bad_index' | 'two_parents' | 'bad_commit' | 'bad_ref_log';
 
 /** Something that is wrong, and the object it is wrong with. */
 export interface IntegrityProblem {
@@ -17,7 +26,9 @@ export interface IntegrityProblem {
 }
 
 /** The stored bytes of objects by hash; what is missing is left out. */
-export type BytesReader = (hashes: readonly string[]) => Promise<ReadonlyMap<string, { readonly type: TreeObject['type']; readonly data: string }>>;
+export type BytesReader = (
+  hashes: readonly string[],
+) => Promise<ReadonlyMap<string, { readonly type: TreeObject['type']; readonly data: string }>>;
 
 const BATCH = 5_000;
 
@@ -50,7 +61,10 @@ export class TreeChecker {
     if (this.problems.length > before) return;
     const placements = new Map<string, string>();
     this.#walk(tree.root, null, placements);
-    const wanted = buildIndex(new ObjectPool(NO_OBJECTS), [...placements].map(([id, parent]): Placement => ({ id, parent })));
+    const wanted = buildIndex(
+      new ObjectPool(NO_OBJECTS),
+      [...placements].map(([id, parent]): Placement => ({ id, parent })),
+    );
     if (wanted !== tree.index) this.#report('bad_index', tree.index, 'the index is not that of the tree');
   }
 
@@ -65,12 +79,18 @@ export class TreeChecker {
         const found = await this.#read(batch);
         for (const hash of batch) this.#take(hash, found.get(hash), next);
       }
-      for (const hash of level) if (this.#bad.has(hash) && !fresh.includes(hash)) this.#report('missing_object', hash, 'a version needs a bad object');
+      for (const hash of level)
+        if (this.#bad.has(hash) && !fresh.includes(hash))
+          this.#report('missing_object', hash, 'a version needs a bad object');
       level = [...next];
     }
   }
 
-  #take(hash: string, stored: { readonly type: TreeObject['type']; readonly data: string } | undefined, next: Set<string>): void {
+  #take(
+    hash: string,
+    stored: { readonly type: TreeObject['type']; readonly data: string } | undefined,
+    next: Set<string>,
+  ): void {
     if (!stored) {
       this.#bad.add(hash);
       this.#report('missing_object', hash, 'the object is not there');
@@ -98,31 +118,38 @@ export class TreeChecker {
     if (head.children === null) return;
     const list = this.#objects.get(head.children);
     if (list?.type !== 'list') return this.#report('bad_list', head.children, 'the children of a node are no list');
-    this.#walkList(head.children, list, head, placements, true);
+    if (itemsOf(list).length > INLINE)
+      this.#report('bad_list', head.children, 'the top of a list has at most 16 items');
+    if (!isLeafList(list)) this.#checkChunks(head.children, list);
+    this.#walkList(head.children, list, { parent: head, placements });
   }
 
-  #walkList(hash: string, list: ListObject, parent: NodeHead, placements: Map<string, string>, isTop: boolean): number {
-    const items: readonly Item[] = isLeafList(list) ? list.entries : list.refs;
-    if (items.length === 0 || (isTop && items.length > INLINE)) this.#report('bad_list', hash, 'the top of a list has 1 to 16 items');
-    if (isTop && !isLeafList(list)) this.#checkChunks(hash, list);
+  #walkList(
+    hash: string,
+    list: ListObject,
+    below: { readonly parent: NodeHead; readonly placements: Map<string, string> },
+  ): number {
+    if (itemsOf(list).length === 0) this.#report('bad_list', hash, 'a list object is empty');
     if (isLeafList(list)) {
       for (const entry of list.entries) {
         const child = this.#objects.get(entry.hash);
-        if (child?.type === 'node' && child.id !== entry.id) this.#report('bad_list', hash, 'an entry names another node than it points to');
-        this.#walk(entry.hash, parent, placements);
+        if (child?.type === 'node' && child.id !== entry.id)
+          this.#report('bad_list', hash, 'an entry names another node than it points to');
+        this.#walk(entry.hash, below.parent, below.placements);
       }
       return list.entries.length;
     }
     let sum = 0;
     for (const ref of list.refs) {
-      const below = this.#objects.get(ref.hash);
-      if (below?.type !== 'list' || below.level !== list.level - 1) {
+      const chunk = this.#objects.get(ref.hash);
+      if (chunk?.type !== 'list' || chunk.level !== list.level - 1) {
         this.#report('bad_list', ref.hash, 'a chunk is not of the level below');
         continue;
       }
-      const count = this.#walkList(ref.hash, below, parent, placements, false);
-      const inner: readonly Item[] = isLeafList(below) ? below.entries : below.refs;
-      if (count !== ref.count || (inner[0] && firstId(inner[0]) !== ref.first)) this.#report('bad_list', hash, 'a chunk is not as it is described');
+      const count = this.#walkList(ref.hash, chunk, below);
+      const first = itemsOf(chunk)[0];
+      if (count !== ref.count || (first && firstId(first) !== ref.first))
+        this.#report('bad_list', hash, 'a chunk is not as it is described');
       sum += count;
     }
     return sum;
@@ -132,7 +159,9 @@ export class TreeChecker {
   #checkChunks(hash: string, top: ListObject): void {
     let above = [top];
     while (above.length > 0 && above.every((list) => !isLeafList(list))) {
-      const chunks = above.flatMap((list) => (isLeafList(list) ? [] : list.refs.map((ref) => this.#objects.get(ref.hash))));
+      const chunks = above.flatMap((list) =>
+        isLeafList(list) ? [] : list.refs.map((ref) => this.#objects.get(ref.hash)),
+      );
       const lists = chunks.filter((chunk) => chunk?.type === 'list');
       const total = lists.reduce((sum, list) => sum + itemsOf(list).length, 0);
       if (total <= INLINE) this.#report('bad_list', hash, 'a list of so few items has no chunks');
@@ -140,7 +169,8 @@ export class TreeChecker {
         const items = itemsOf(list);
         const isLast = n === lists.length - 1;
         const end = items.findIndex((item, i) => endsChunk(list.level, i + 1, item));
-        if (end < 0 ? !isLast : end !== items.length - 1) this.#report('bad_list', hash, `a chunk of level ${list.level} ends where it should not`);
+        if (end < 0 ? !isLast : end !== items.length - 1)
+          this.#report('bad_list', hash, `a chunk of level ${list.level} ends where it should not`);
       });
       above = lists;
     }

@@ -9,7 +9,9 @@ export interface Placed {
  * as the ids of a list are unique this is the longest common subsequence, in O(n log n). Answers the indexes that stay.
  */
 export function stayingIndexes(items: readonly Placed[]): ReadonlySet<number> {
-  const rank = new Map([...new Set(items.map((item) => item.from))].sort((a, b) => a - b).map((from, i) => [from, i + 1]));
+  const rank = new Map(
+    [...new Set(items.map((item) => item.from))].sort((a, b) => a - b).map((from, i) => [from, i + 1]),
+  );
   const size = rank.size;
   // Fenwick tree over old places: the item that ends the heaviest run among the places up to this one.
   const best: number[] = new Array<number>(size + 1).fill(-1);

@@ -91,7 +91,8 @@ export class ListDraft {
     let before = 0;
     for (const chunk of this.#chunks) {
       const size = sizeOf(chunk);
-      if (position >= before && position < before + size) return (await this.#items(chunk))[position - before]?.id ?? null;
+      if (position >= before && position < before + size)
+        return (await this.#items(chunk))[position - before]?.id ?? null;
       before += size;
     }
     return null;
@@ -180,7 +181,7 @@ export class ListDraft {
   #upperRuns(level: number, refs: readonly Ref[]): Run<Ref>[] {
     const old = this.#uppers[level];
     const runs: Run<Ref>[] = [];
-    for (let at = 0; at < refs.length; ) {
+    for (let at = 0; at < refs.length;) {
       const known = old?.get(refs[at] as Ref);
       if (known && known.refs.every((ref, i) => refs[at + i] === ref)) {
         runs.push({ intact: known.ref, last: known.last, items: [...known.refs] });
@@ -193,7 +194,11 @@ export class ListDraft {
     return runs;
   }
 
-  async #cut<T extends Item>(level: number, runs: readonly Run<T>[], itemsOf: (run: Run<T>) => T[] | Promise<T[]>): Promise<Ref[]> {
+  async #cut<T extends Item>(
+    level: number,
+    runs: readonly Run<T>[],
+    itemsOf: (run: Run<T>) => T[] | Promise<T[]>,
+  ): Promise<Ref[]> {
     const out: Ref[] = [];
     let open: T[] = [];
     for (const [i, run] of runs.entries()) {

@@ -91,7 +91,12 @@ export async function listSize(pool: ObjectPool, hash: string | null): Promise<n
 }
 
 /** The entries at positions `from` to `from + limit` of a list; reads only the chunks that hold them. */
-export async function readPage(pool: ObjectPool, hash: string | null, from: number, limit: number): Promise<readonly Entry[]> {
+export async function readPage(
+  pool: ObjectPool,
+  hash: string | null,
+  from: number,
+  limit: number,
+): Promise<readonly Entry[]> {
   if (hash === null || limit <= 0) return [];
   const list = await pool.list(hash);
   if (isLeafList(list)) return list.entries.slice(Math.max(from, 0), Math.max(from + limit, 0));

@@ -18,8 +18,10 @@ export function isHidden(name: string): boolean {
  * characters; not all digits (that is a version), nothing that reads as a hash, not `published`, nothing under `import/`.
  */
 export function nameProblem(name: string): string | null {
-  if (name.length > 100 || !NAME.test(name)) return 'letters, digits, ".", "_", "-" and "/" between parts, at most 100 characters';
-  if (name.includes('..') || name.endsWith('.') || name.endsWith('.lock')) return 'no "..", no "." or ".lock" at the end';
+  if (name.length > 100 || !NAME.test(name))
+    return 'letters, digits, ".", "_", "-" and "/" between parts, at most 100 characters';
+  if (name.includes('..') || name.endsWith('.') || name.endsWith('.lock'))
+    return 'no "..", no "." or ".lock" at the end';
   if (/^\d+$/.test(name)) return 'digits alone name a version';
   if (isHash(name) || (HEX_HASH.test(name) && /\d/.test(name))) return 'this reads as a hash';
   if (name.toLowerCase() === PUBLISHED || isHidden(name.toLowerCase())) return 'this name is reserved';
@@ -27,7 +29,8 @@ export function nameProblem(name: string): string | null {
 }
 
 /** What a ref may be, in the order it is tried: a version's number, a commit's hash, a name. */
-export type RefForm = { readonly form: 'version'; readonly number: number } | { readonly form: 'commit' | 'name'; readonly text: string };
+export type RefForm =
+  { readonly form: 'version'; readonly number: number } | { readonly form: 'commit' | 'name'; readonly text: string };
 
 /** Reads a ref; empty means the default branch and has no form. */
 export function parseRef(ref: string): RefForm {

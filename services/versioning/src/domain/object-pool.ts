@@ -1,5 +1,13 @@
 import { AppError } from '@coursewright/platform/errors';
-import { encodeObject, type IndexObject, type ListObject, type NodeHead, type ObjectReader, type Stored, type TreeObject } from './objects.js';
+import {
+  encodeObject,
+  type IndexObject,
+  type ListObject,
+  type NodeHead,
+  type ObjectReader,
+  type Stored,
+  type TreeObject,
+} from './objects.js';
 
 interface Waiter {
   resolve(object: TreeObject): void;
@@ -26,7 +34,8 @@ export class ObjectPool implements ObjectReader {
     const known = this.#known.get(hash);
     if (known) return Promise.resolve(known);
     return new Promise((resolve, reject) => {
-      if (this.#waiting.size === 0) queueMicrotask(() => queueMicrotask(() => queueMicrotask(() => void this.#flush())));
+      if (this.#waiting.size === 0)
+        queueMicrotask(() => queueMicrotask(() => queueMicrotask(() => void this.#flush())));
       const waiters = this.#waiting.get(hash);
       if (waiters) waiters.push({ resolve, reject });
       else this.#waiting.set(hash, [{ resolve, reject }]);
@@ -112,7 +121,8 @@ export class ObjectPool implements ObjectReader {
 /** The hashes of the tree objects that an object names: what closure means. */
 export function linksOf(object: TreeObject): readonly string[] {
   if (object.type === 'node') return object.children === null ? [] : [object.children];
-  if (object.type === 'list') return 'entries' in object ? object.entries.map((e) => e.hash) : object.refs.map((r) => r.hash);
+  if (object.type === 'list')
+    return 'entries' in object ? object.entries.map((e) => e.hash) : object.refs.map((r) => r.hash);
   return 'entries' in object ? [] : object.children.filter((child) => child !== null);
 }
 

@@ -114,7 +114,8 @@ export function hashOfData(type: string, data: string): string {
 
 /** The stored form of an object: equal objects have equal bytes and one hash, whatever their history. */
 export function encodeObject(object: TreeObject): Stored {
-  const data = object.type === 'node' ? encodeHead(object) : object.type === 'list' ? encodeList(object) : encodeIndex(object);
+  const data =
+    object.type === 'node' ? encodeHead(object) : object.type === 'list' ? encodeList(object) : encodeIndex(object);
   return { type: object.type, hash: hashOfData(object.type, data), data };
 }
 
@@ -125,7 +126,8 @@ function encodeList(list: ListObject): string {
 }
 
 function encodeIndex(index: IndexObject): string {
-  if (isIndexLeaf(index)) return `{"e":[${index.entries.map((e) => `["${shortId(e.id)}","${shortId(e.parent)}"]`).join(',')}]}`;
+  if (isIndexLeaf(index))
+    return `{"e":[${index.entries.map((e) => `["${shortId(e.id)}","${shortId(e.parent)}"]`).join(',')}]}`;
   return `{"c":[${index.children.map((c) => (c === null ? 'null' : `"${c}"`)).join(',')}],"n":${index.count}}`;
 }
 

@@ -80,7 +80,10 @@ export function idsOf(op: Op): readonly string[] {
       return [op.id, op.parent];
     case 'move':
       return [op.node, op.parent];
-    default:
+    case 'setFields':
+    case 'setBody':
+    case 'reorder':
+    case 'remove':
       return [op.node];
   }
 }
@@ -93,14 +96,17 @@ export function isHash(value: string): boolean {
 }
 
 /** Ops with their fields in stored form, or all that is wrong with them whatever the tree. Pointers are `/ops/<n>/…`. */
-export function checkOps(ops: readonly Op[]): { readonly ok: true; readonly ops: readonly Op[] } | { readonly ok: false; readonly problems: readonly Problem[] } {
+export function checkOps(
+  ops: readonly Op[],
+): { readonly ok: true; readonly ops: readonly Op[] } | { readonly ok: false; readonly problems: readonly Problem[] } {
   const problems: Problem[] = [];
   const added = new Set<string>();
   const checked = ops.map((op, i) => {
     const at = `/ops/${i}`;
     for (const id of idsOf(op)) if (!isId(id)) problems.push({ pointer: at, code: 'id', message: 'not a UUIDv7' });
     if (op.op === 'add') {
-      if (added.has(op.id)) problems.push({ pointer: `${at}/id`, code: 'duplicate', message: 'this id is added twice' });
+      if (added.has(op.id))
+        problems.push({ pointer: `${at}/id`, code: 'duplicate', message: 'this id is added twice' });
       added.add(op.id);
     }
     return checkOp(op, at, problems);
@@ -137,7 +143,11 @@ function checkAdd(op: AddOp, at: string, problems: Problem[]): void {
   }
   const { source } = op;
   if (source && (!isSourceText(source.format, 64) || !isSourceText(source.key, 1_000))) {
-    problems.push({ pointer: `${at}/source`, code: 'source', message: 'format (1 to 64) and key (1 to 1,000 characters) are needed' });
+    problems.push({
+      pointer: `${at}/source`,
+      code: 'source',
+      message: 'format (1 to 64) and key (1 to 1,000 characters) are needed',
+    });
   }
 }
 

@@ -43,7 +43,12 @@ export interface PlacedNode {
 }
 
 /** The children of a node at positions `from` to `from + limit`. */
-export async function childrenOf(pool: ObjectPool, parent: NodeHead, from: number, limit: number): Promise<PlacedNode[]> {
+export async function childrenOf(
+  pool: ObjectPool,
+  parent: NodeHead,
+  from: number,
+  limit: number,
+): Promise<PlacedNode[]> {
   const entries = await readPage(pool, parent.children, from, limit);
   return Promise.all(
     entries.map(async ({ hash }, i) => ({ head: await pool.head(hash), hash, parent: parent.id, position: from + i })),
@@ -70,17 +75,31 @@ const VISITS = 5_000;
  * The nodes of a tree in document order from a path of positions on (empty: from the root), until `limit` are found or
  * 5,000 have been looked at.
  */
-export async function walkNodes(pool: ObjectPool, root: PlacedNode, start: readonly number[], ask: NodeFilter & { readonly limit: number }): Promise<WalkPage> {
+export async function walkNodes(
+  pool: ObjectPool,
+  root: PlacedNode,
+  start: readonly number[],
+  ask: NodeFilter & { readonly limit: number },
+): Promise<WalkPage> {
   const found: PlacedNode[] = [];
   let visits = 0;
   const isWanted = ({ head }: PlacedNode): boolean =>
-    (ask.kinds.length === 0 || ask.kinds.includes(head.kind)) && (!ask.submittableOnly || head.fields.submittable === true);
+    (ask.kinds.length === 0 || ask.kinds.includes(head.kind)) &&
+    (!ask.submittableOnly || head.fields.submittable === true);
   const isWorthOpening = (head: NodeHead): boolean =>
-    hasChildren(head.kind) && (head.kind !== 'module' || ask.kinds.length === 0 || ask.kinds.includes('lesson') || ask.kinds.includes('assignment'));
+    hasChildren(head.kind) &&
+    (head.kind !== 'module' ||
+      ask.kinds.length === 0 ||
+      ask.kinds.includes('lesson') ||
+      ask.kinds.includes('assignment'));
   const isFull = (): boolean => found.length >= ask.limit || visits >= VISITS;
 
   /** Visits a node and what is below it; answers the path to go on with, or null when all was seen. */
-  const visit = async (node: PlacedNode, from: readonly number[], path: readonly number[]): Promise<readonly number[] | null> => {
+  const visit = async (
+    node: PlacedNode,
+    from: readonly number[],
+    path: readonly number[],
+  ): Promise<readonly number[] | null> => {
     if (from.length === 0) {
       if (isFull()) return path;
       visits++;
@@ -88,7 +107,7 @@ export async function walkNodes(pool: ObjectPool, root: PlacedNode, start: reado
     }
     if (!isWorthOpening(node.head)) return null;
     const size = await listSize(pool, node.head.children);
-    for (let at = from[0] ?? 0; at < size; ) {
+    for (let at = from[0] ?? 0; at < size;) {
       if (isFull()) return [...path, at];
       const page = await childrenOf(pool, node.head, at, Math.max(16, Math.min(ask.limit - found.length, 200)));
       for (const child of page) {

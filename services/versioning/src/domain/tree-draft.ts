@@ -121,7 +121,11 @@ export class TreeDraft {
   }
 
   /** Puts a new node after a child of its parent (null: first). The id must be free in this tree. */
-  async add(node: Omit<DraftNode, 'children' | 'hash' | 'parent'>, parent: DraftNode, after: string | null): Promise<void> {
+  async add(
+    node: Omit<DraftNode, 'children' | 'hash' | 'parent'>,
+    parent: DraftNode,
+    after: string | null,
+  ): Promise<void> {
     await (await this.list(parent)).insertAfter(after, { id: node.id, hash: '' });
     this.#nodes.set(node.id, { ...node, parent: parent.id, children: null, hash: '' });
     this.#lists.delete(node.id);
@@ -187,7 +191,12 @@ export class TreeDraft {
   }
 
   /** Puts foreign subtrees under a parent by their hashes, with the placements of every node in them. */
-  async graft(parent: DraftNode, after: string | null, tops: readonly Entry[], placements: ReadonlyMap<string, string>): Promise<void> {
+  async graft(
+    parent: DraftNode,
+    after: string | null,
+    tops: readonly Entry[],
+    placements: ReadonlyMap<string, string>,
+  ): Promise<void> {
     const list = await this.list(parent);
     let anchor = after;
     for (const top of tops) {

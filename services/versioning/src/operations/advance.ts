@@ -40,7 +40,11 @@ export class BranchAdvance {
   readonly #homes = new Map<string, Home>();
   readonly #born = new Map<string, string>();
 
-  constructor(tx: WriteTx, pool: ObjectPool, at: { readonly branch: Branch; readonly head: Commit; readonly isDefault: boolean }) {
+  constructor(
+    tx: WriteTx,
+    pool: ObjectPool,
+    at: { readonly branch: Branch; readonly head: Commit; readonly isDefault: boolean },
+  ) {
     this.#tx = tx;
     this.#pool = pool;
     this.#branch = at.branch;
@@ -126,7 +130,9 @@ export class BranchAdvance {
         history: this.#history,
         homes: [...this.#homes.values()],
         born: [...this.#born].map(([node, commit]) => ({ node, commit })),
-        bodies: steps.flatMap(({ step }) => step.changes.flatMap(({ body, bodyChanged }) => (bodyChanged && body !== null ? [body] : []))),
+        bodies: steps.flatMap(({ step }) =>
+          step.changes.flatMap(({ body, bodyChanged }) => (bodyChanged && body !== null ? [body] : [])),
+        ),
         moves: isVisible ? steps.map(({ commit, previous }) => this.#move(commit, previous)) : [],
       });
     }
@@ -136,7 +142,14 @@ export class BranchAdvance {
 
   #move(commit: Commit, previous: string) {
     const { author, kind, at } = commit;
-    return { ref: this.#branch.id, from: previous === '' ? null : previous, to: commit.hash, actor: author, reason: kind, at };
+    return {
+      ref: this.#branch.id,
+      from: previous === '' ? null : previous,
+      to: commit.hash,
+      actor: author,
+      reason: kind,
+      at,
+    };
   }
 
   async #enqueue(): Promise<void> {

@@ -36,7 +36,12 @@ export async function createBranch(deps: Deps, input: CreateBranchInput): Promis
     throw new AppError('invalid_argument', 'NAME_INVALID', { name: input.name }, { fields, message: problem });
   }
   if (JSON.stringify(input.metadata).length > 16_384) {
-    throw new AppError('invalid_argument', 'METADATA_TOO_LARGE', {}, { fields: [{ pointer: '/metadata', code: 'too_large', message: 'at most 16 KiB' }] });
+    throw new AppError(
+      'invalid_argument',
+      'METADATA_TOO_LARGE',
+      {},
+      { fields: [{ pointer: '/metadata', code: 'too_large', message: 'at most 16 KiB' }] },
+    );
   }
   const id = await deps.store.write(async (tx) => {
     const [state] = await tx.takeCommands([input.command]);
@@ -62,7 +67,9 @@ export async function createBranch(deps: Deps, input: CreateBranchInput): Promis
       createdAt: deps.now(),
     };
     if (!(await tx.insertBranch(branch))) throw new AppError('already_exists', 'NAME_TAKEN', { name });
-    await tx.logMoves(courseId, [{ ref: branch.id, from: null, to: branch.head, actor: createdBy, reason: 'branch', at: branch.createdAt }]);
+    await tx.logMoves(courseId, [
+      { ref: branch.id, from: null, to: branch.head, actor: createdBy, reason: 'branch', at: branch.createdAt },
+    ]);
     if (input.command) await tx.rememberCommands([{ key: input.command, result: { branchId: branch.id } }]);
     await tx.enqueue([branchCreated(branch)]);
     return branch.id;

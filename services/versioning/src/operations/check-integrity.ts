@@ -20,7 +20,11 @@ const COMMITS_AT_ONCE = 500;
  * Checks a course's repository from every ref: hashes, generations and parents of its commits, closure and hashes of all their
  * objects, shape and index of the trees that refs name, and the chain of the ref log. Reads everything anew, past all caches.
  */
-export async function checkIntegrity(reads: VersioningReads, courseId: string, signal?: AbortSignal): Promise<IntegrityReport> {
+export async function checkIntegrity(
+  reads: VersioningReads,
+  courseId: string,
+  signal?: AbortSignal,
+): Promise<IntegrityReport> {
   const problems: IntegrityProblem[] = [];
   const heads = await reads.refHeads(courseId);
   const commits = await reachable(reads, courseId, heads, problems);
@@ -33,7 +37,12 @@ export async function checkIntegrity(reads: VersioningReads, courseId: string, s
     trees.add(commit.root);
   }
   problems.push(...checker.problems, ...(await logProblems(reads, courseId)));
-  return { commits: commits.size, objects: checker.objects, bodies: [...checker.bodies].sort(), problems: problems.slice(0, PROBLEMS) };
+  return {
+    commits: commits.size,
+    objects: checker.objects,
+    bodies: [...checker.bodies].sort(),
+    problems: problems.slice(0, PROBLEMS),
+  };
 }
 
 async function reachable(
@@ -76,7 +85,8 @@ async function logProblems(reads: VersioningReads, courseId: string): Promise<In
     const last = rows.at(-1);
     if (!last) return [];
     const broken = rows[0]?.seq === after + 1 ? brokenLink(rows, start) : after + 1;
-    if (broken !== null) return [{ what: 'bad_ref_log', object: String(broken), message: 'the chain of the ref log breaks at this row' }];
+    if (broken !== null)
+      return [{ what: 'bad_ref_log', object: String(broken), message: 'the chain of the ref log breaks at this row' }];
     start = last.hash;
     after = last.seq;
   }

@@ -49,9 +49,13 @@ export async function commitGroup(deps: Deps, inputs: readonly CommitInput[]): P
     const results: { key: CommandKey; result: Readonly<Record<string, unknown>> }[] = [];
     for (const [i, input] of inputs.entries()) {
       if (outcomes[i]) continue;
-      const outcome = await commitOne(deps, tx, { pool, ...opened }, input).catch((error: unknown): WriteOutcome => ({ outcome: 'failed', error }));
+      const outcome = await commitOne(deps, tx, { pool, ...opened }, input).catch((error: unknown): WriteOutcome => ({
+        outcome: 'failed',
+        error,
+      }));
       outcomes[i] = outcome;
-      if (outcome.outcome === 'done' && input.command) results.push({ key: input.command, result: { ...outcome.result } });
+      if (outcome.outcome === 'done' && input.command)
+        results.push({ key: input.command, result: { ...outcome.result } });
     }
     await opened.advance.write(() => tx.rememberCommands(results));
     return outcomes as WriteOutcome[];
@@ -64,7 +68,12 @@ interface Opened {
 }
 
 /** Locks the branch and reads its head; a hidden branch is made when it is not there. */
-async function openBranch(deps: Deps, tx: WriteTx, pool: ObjectPool, input: CommitInput): Promise<Opened | WriteOutcome> {
+async function openBranch(
+  deps: Deps,
+  tx: WriteTx,
+  pool: ObjectPool,
+  input: CommitInput,
+): Promise<Opened | WriteOutcome> {
   const { courseId } = input;
   const branch = await tx.lockBranch(courseId, input.branch);
   if (branch) {
@@ -84,7 +93,12 @@ async function isDefaultBranch(tx: WriteTx, branch: Branch): Promise<boolean> {
   return (await tx.reads.course(branch.courseId, ''))?.defaultBranch === branch.id;
 }
 
-async function startHidden(deps: Deps, tx: WriteTx, pool: ObjectPool, input: CommitInput): Promise<Opened | WriteOutcome> {
+async function startHidden(
+  deps: Deps,
+  tx: WriteTx,
+  pool: ObjectPool,
+  input: CommitInput,
+): Promise<Opened | WriteOutcome> {
   const { courseId, author, start } = input;
   const known = start === '' ? NO_COMMIT : (await tx.reads.commits(courseId, [start])).get(start);
   if (!known) return { outcome: 'missing', what: 'commit', name: start };
@@ -106,7 +120,11 @@ async function startHidden(deps: Deps, tx: WriteTx, pool: ObjectPool, input: Com
   const advance = new BranchAdvance(tx, pool, { branch, head: known, isDefault: false });
   if (start === '') {
     const tree = buildTree(pool, { id: courseId, kind: 'course', fields: {} });
-    advance.add({ tree, changes: [] }, { author, message: 'Start an import', kind: 'import', at: deps.now() }, new Map());
+    advance.add(
+      { tree, changes: [] },
+      { author, message: 'Start an import', kind: 'import', at: deps.now() },
+      new Map(),
+    );
   }
   return { branch, advance };
 }
@@ -130,16 +148,29 @@ export const NO_COMMIT: Commit = {
   counts: NO_COUNTS,
 };
 
-async function commitOne(deps: Deps, tx: WriteTx, at: Opened & { readonly pool: ObjectPool }, input: CommitInput): Promise<WriteOutcome> {
+async function commitOne(
+  deps: Deps,
+  tx: WriteTx,
+  at: Opened & { readonly pool: ObjectPool },
+  input: CommitInput,
+): Promise<WriteOutcome> {
   const { branch, advance, pool } = at;
   const head = advance.head;
   if (branch.isProtected && !input.mayPassProtection) return { outcome: 'protected', branch: branch.name };
   if (input.ops.length > MAX_OPS) {
     return { outcome: 'refused', problems: [{ pointer: '/ops', code: 'too_many', message: `at most ${MAX_OPS} ops` }] };
   }
-  const base = input.base === '' || input.base === head.hash ? head : (await tx.reads.commits(input.courseId, [input.base])).get(input.base);
+  const base =
+    input.base === '' || input.base === head.hash
+      ? head
+      : (await tx.reads.commits(input.courseId, [input.base])).get(input.base);
   if (!base) return { outcome: 'missing', what: 'commit', name: input.base };
-  const applied = await applyOps(pool, { head: treeOf(head), base: treeOf(base), ops: input.ops, expect: input.expect });
+  const applied = await applyOps(pool, {
+    head: treeOf(head),
+    base: treeOf(base),
+    ops: input.ops,
+    expect: input.expect,
+  });
   const isHeadMoved = input.expectedHead !== '' && input.expectedHead !== head.hash;
   if (applied.outcome === 'unchanged') return done(branch, head, { unchanged: true, nodeIds: applied.nodes });
   if (isHeadMoved) return { outcome: 'stale', head: head.hash };
@@ -151,7 +182,11 @@ async function commitOne(deps: Deps, tx: WriteTx, at: Opened & { readonly pool: 
   const foreign = added.filter((id) => (homes.get(id)?.courseId ?? input.courseId) !== input.courseId);
   if (foreign.length > 0) return { outcome: 'taken', ids: foreign.slice(0, 20) };
   const { author, message, kind } = input;
-  const commit = advance.add({ tree: applied.tree, changes: applied.changes }, { author, message, kind, at: deps.now() }, homes);
+  const commit = advance.add(
+    { tree: applied.tree, changes: applied.changes },
+    { author, message, kind, at: deps.now() },
+    homes,
+  );
   return done(branch, commit, { unchanged: false, nodeIds: applied.nodes });
 }
 
@@ -161,10 +196,23 @@ export function treeOf({ root, index }: TreeRef): TreeRef {
 }
 
 /** The outcome of a write that was done, or had nothing to do. */
-export function done(branch: Branch, commit: Commit, { unchanged, nodeIds }: { unchanged: boolean; nodeIds: readonly string[] }): WriteOutcome {
+export function done(
+  branch: Branch,
+  commit: Commit,
+  { unchanged, nodeIds }: { unchanged: boolean; nodeIds: readonly string[] },
+): WriteOutcome {
   const { courseId, id, name } = branch;
   return {
     outcome: 'done',
-    result: { courseId, branchId: id, branch: name, commit: commit.hash, tree: commit.root, unchanged, at: commit.at.toISOString(), nodeIds },
+    result: {
+      courseId,
+      branchId: id,
+      branch: name,
+      commit: commit.hash,
+      tree: commit.root,
+      unchanged,
+      at: commit.at.toISOString(),
+      nodeIds,
+    },
   };
 }

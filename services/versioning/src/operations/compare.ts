@@ -23,19 +23,30 @@ interface Comparison {
 
 /** Compares versions of courses; as versions never change, results are kept for the pages to come. */
 export class Comparer {
-  readonly #kept = new LRUCache<string, Comparison>({ max: 64, maxSize: 200_000, sizeCalculation: ({ diffs }) => diffs.length + 1 });
+  readonly #kept = new LRUCache<string, Comparison>({
+    max: 64,
+    maxSize: 200_000,
+    sizeCalculation: ({ diffs }) => diffs.length + 1,
+  });
 
   /** A page of what differs between two refs of a course. Nodes come by kind from the course down, then by their place. */
   async compare(
     reads: VersioningReads,
     sides: { readonly from: Resolved; readonly to: Resolved },
     page: { readonly offset: number; readonly limit: number },
-  ): Promise<{ readonly summary: CompareSummary; readonly items: readonly CompareItem[]; readonly next: number | null }> {
+  ): Promise<{
+    readonly summary: CompareSummary;
+    readonly items: readonly CompareItem[];
+    readonly next: number | null;
+  }> {
     const { courseId } = sides.to.course;
     const pool = new ObjectPool(reads.objects(courseId));
     const { diffs, summary } = await this.#comparison(pool, sides.from.commit, sides.to.commit, courseId);
     const shown = diffs.slice(page.offset, page.offset + page.limit);
-    const [before, after] = await Promise.all([TreeDraft.open(pool, treeOf(sides.from.commit)), TreeDraft.open(pool, treeOf(sides.to.commit))]);
+    const [before, after] = await Promise.all([
+      TreeDraft.open(pool, treeOf(sides.from.commit)),
+      TreeDraft.open(pool, treeOf(sides.to.commit)),
+    ]);
     const items = await Promise.all(
       shown.map(async (diff) => ({ ...diff, path: await pathOf(diff.after ? after : before, diff.id) })),
     );
@@ -71,7 +82,7 @@ function rank(diff: NodeDiff): number {
 /** Titles from the course down to the node's parent. */
 async function pathOf(tree: TreeDraft, id: string): Promise<string[]> {
   const titles: string[] = [];
-  for (let node = await tree.node(id); node?.parent != null; ) {
+  for (let node = await tree.node(id); node?.parent != null;) {
     node = await tree.node(node.parent);
     if (node) titles.unshift(typeof node.fields.title === 'string' ? node.fields.title : '');
   }

@@ -17,20 +17,30 @@ export async function getCourse(reads: VersioningReads, courseId: string, ref: s
   const at = await resolveRef(reads, courseId, ref);
   const { course, commit } = at;
   const pool = new ObjectPool(reads.objects(courseId));
-  const published = course.published === null ? null : ((await reads.commits(courseId, [course.published])).get(course.published) ?? null);
-  const [main] = course.branch?.id === course.defaultBranch ? [course.branch] : await reads.branchesById(courseId, [course.defaultBranch]);
+  const published =
+    course.published === null
+      ? null
+      : ((await reads.commits(courseId, [course.published])).get(course.published) ?? null);
+  const [main] =
+    course.branch?.id === course.defaultBranch
+      ? [course.branch]
+      : await reads.branchesById(courseId, [course.defaultBranch]);
   return { at, root: await pool.head(commit.root), defaultBranch: main?.name ?? '', published };
 }
 
 /** What the events of a course amount to now, as coursewright.events.v1.VersioningState in proto3 JSON; undefined without such a course. */
-export async function readState(reads: VersioningReads, courseId: string): Promise<Record<string, unknown> | undefined> {
+export async function readState(
+  reads: VersioningReads,
+  courseId: string,
+): Promise<Record<string, unknown> | undefined> {
   const course = await reads.course(courseId, '');
   const head = course?.branch && (await reads.commits(courseId, [course.branch.head])).get(course.branch.head);
   if (!course?.branch || !head) return undefined;
   const pool = new ObjectPool(reads.objects(courseId));
   const { fields } = await pool.head(head.root);
   const branch = { id: course.branch.id, name: course.branch.name, isDefault: true };
-  const published = course.published === null ? undefined : (await reads.commits(courseId, [course.published])).get(course.published);
+  const published =
+    course.published === null ? undefined : (await reads.commits(courseId, [course.published])).get(course.published);
   return {
     courseId,
     head: committedData({ courseId, branch, commit: head, nodes: [], isCut: true, rootFields: fields }),
@@ -39,7 +49,12 @@ export async function readState(reads: VersioningReads, courseId: string): Promi
   };
 }
 
-async function publishedData(pool: ObjectPool, courseId: string, commit: Commit, version: number): Promise<Record<string, unknown>> {
+async function publishedData(
+  pool: ObjectPool,
+  courseId: string,
+  commit: Commit,
+  version: number,
+): Promise<Record<string, unknown>> {
   const { fields } = await pool.head(commit.root);
   return { courseId, commit: commit.hash, tree: commit.root, version, rootFields: fields, counts: commit.counts };
 }

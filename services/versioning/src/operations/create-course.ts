@@ -57,8 +57,20 @@ export async function createCourse(deps: Deps, input: CreateCourseInput): Promis
     const pool = new ObjectPool(tx.reads.objects(courseId));
     const tree = buildTree(pool, { id: courseId, kind: 'course', fields: whole.fields, source });
     const advance = new BranchAdvance(tx, pool, { branch, head: NO_COMMIT, isDefault: true });
-    const root = { id: courseId, kind: 'course', what: ['added'], fields: whole.fields, parent: null, body: null, bodyChanged: false } as const;
-    const commit = advance.add({ tree, changes: [root] }, { author, message: 'Create the course', kind: 'edit', at }, new Map());
+    const root = {
+      id: courseId,
+      kind: 'course',
+      what: ['added'],
+      fields: whole.fields,
+      parent: null,
+      body: null,
+      bodyChanged: false,
+    } as const;
+    const commit = advance.add(
+      { tree, changes: [root] },
+      { author, message: 'Create the course', kind: 'edit', at },
+      new Map(),
+    );
     const outcome = done(branch, commit, { unchanged: false, nodeIds: [courseId] });
     await advance.write(async () => {
       if (input.command && outcome.outcome === 'done') {

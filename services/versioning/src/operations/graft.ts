@@ -71,7 +71,8 @@ export async function graft(deps: Deps, input: GraftInput): Promise<WriteOutcome
     advance.addHistory(commit, await restoredRows(tx, grafted));
     const outcome = done(branch, commit, { unchanged: false, nodeIds: [] });
     await advance.write(async () => {
-      if (input.command && outcome.outcome === 'done') await tx.rememberCommands([{ key: input.command, result: { ...outcome.result } }]);
+      if (input.command && outcome.outcome === 'done')
+        await tx.rememberCommands([{ key: input.command, result: { ...outcome.result } }]);
     });
     return outcome;
   });
@@ -111,7 +112,8 @@ async function underParent(
   if (misfit) return refused('/parentId', 'kind', `a ${misfit.kind} cannot be under a ${parent.kind}`);
   const list = await draft.list(parent);
   const after = input.after === '' ? await list.idAt(list.size - 1) : input.after;
-  if (after !== null && !(await list.find(after))) return refused('/afterId', 'not_a_child', 'this id is not a child of the parent');
+  if (after !== null && !(await list.find(after)))
+    return refused('/afterId', 'not_a_child', 'this id is not a child of the parent');
   for (const top of tops) placements.set(top.id, parent.id);
   await draft.graft(parent, after, tops, placements);
   if (input.takeRootFields) {

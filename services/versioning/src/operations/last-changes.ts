@@ -8,15 +8,28 @@ const ROWS = 4;
  * For each of these nodes of a tree the commit that last changed the node itself, as seen from that tree's commit. A node without rows of
  * its own came with an added subtree: then it is the commit it was born in.
  */
-export async function lastChanges(reads: VersioningReads, courseId: string, at: Commit, ids: readonly string[]): Promise<ReadonlyMap<string, Commit>> {
+export async function lastChanges(
+  reads: VersioningReads,
+  courseId: string,
+  at: Commit,
+  ids: readonly string[],
+): Promise<ReadonlyMap<string, Commit>> {
   const found = new Map<string, string>();
   const ask = { what: CHANGES_NODE, limit: ROWS };
   let open = [...new Set(ids)].map((id) => ({ id, upTo: at.gen }));
   while (open.length > 0) {
     // Nodes that must be looked at further back have their own bounds; together they share the greatest.
     const upTo = Math.max(...open.map((one) => one.upTo));
-    const rows = await reads.nodeCommits(courseId, open.map(({ id }) => id), { ...ask, upTo });
-    const reached = await ancestorsAmong(reads.links(courseId), at.hash, rows.map(({ commit, gen }) => ({ hash: commit, gen })));
+    const rows = await reads.nodeCommits(
+      courseId,
+      open.map(({ id }) => id),
+      { ...ask, upTo },
+    );
+    const reached = await ancestorsAmong(
+      reads.links(courseId),
+      at.hash,
+      rows.map(({ commit, gen }) => ({ hash: commit, gen })),
+    );
     const byNode = Map.groupBy(rows, (row) => row.node);
     const next: typeof open = [];
     for (const { id } of open) {

@@ -19,7 +19,11 @@ function isAfter(mark: LogMark | null, commit: LogMark): boolean {
 }
 
 /** The commits that a ref descends from, itself first. */
-export async function listCommits(reads: VersioningReads, at: Resolved, ask: { readonly after: LogMark | null; readonly limit: number }): Promise<LogPage> {
+export async function listCommits(
+  reads: VersioningReads,
+  at: Resolved,
+  ask: { readonly after: LogMark | null; readonly limit: number },
+): Promise<LogPage> {
   const found: LogMark[] = [];
   for await (const { hash, gen } of walkBack(reads.links(at.course.courseId), at.commit.hash)) {
     if (!isAfter(ask.after, { hash, gen })) continue;
@@ -53,18 +57,37 @@ export async function listNodeCommits(
 }
 
 /** A node that came with an added subtree has no row of its own for it. */
-async function addBirth(reads: VersioningReads, at: Resolved, ask: { readonly node: string; readonly after: LogMark | null }, found: LogMark[]): Promise<void> {
+async function addBirth(
+  reads: VersioningReads,
+  at: Resolved,
+  ask: { readonly node: string; readonly after: LogMark | null },
+  found: LogMark[],
+): Promise<void> {
   const [home] = await reads.homes([ask.node]);
-  if (!home || home.born === null || home.courseId !== at.course.courseId || found.some(({ hash }) => hash === home.born)) return;
+  if (
+    !home ||
+    home.born === null ||
+    home.courseId !== at.course.courseId ||
+    found.some(({ hash }) => hash === home.born)
+  )
+    return;
   const born = (await reads.commits(at.course.courseId, [home.born])).get(home.born);
   if (!born || !isAfter(ask.after, born)) return;
   const reached = await ancestorsAmong(reads.links(at.course.courseId), at.commit.hash, [born]);
   if (reached.has(born.hash)) found.push({ hash: born.hash, gen: born.gen });
 }
 
-async function pageOf(reads: VersioningReads, at: Resolved, found: readonly LogMark[], limit: number): Promise<LogPage> {
+async function pageOf(
+  reads: VersioningReads,
+  at: Resolved,
+  found: readonly LogMark[],
+  limit: number,
+): Promise<LogPage> {
   const page = found.slice(0, limit);
-  const commits = await reads.commits(at.course.courseId, page.map(({ hash }) => hash));
+  const commits = await reads.commits(
+    at.course.courseId,
+    page.map(({ hash }) => hash),
+  );
   const last = page.at(-1);
   return {
     commits: page.flatMap(({ hash }) => commits.get(hash) ?? []),

@@ -2,7 +2,14 @@ import { NONE, selfEtag } from '../domain/etag.js';
 import { listSize } from '../domain/list.js';
 import { ObjectPool } from '../domain/object-pool.js';
 import type { NodeHead } from '../domain/objects.js';
-import { childrenOf, outlineOf, walkNodes, type NodeFilter, type OutlineNode, type PlacedNode } from '../domain/outline.js';
+import {
+  childrenOf,
+  outlineOf,
+  walkNodes,
+  type NodeFilter,
+  type OutlineNode,
+  type PlacedNode,
+} from '../domain/outline.js';
 import { TreeDraft } from '../domain/tree-draft.js';
 import { AppError } from '@coursewright/platform/errors';
 import { treeOf } from './commit.js';
@@ -25,9 +32,19 @@ export interface NodeView {
 }
 
 /** The nodes as callers see them; reads their last changes together. */
-async function viewsOf(reads: VersioningReads, at: Resolved, pool: ObjectPool, nodes: readonly PlacedNode[]): Promise<NodeView[]> {
+async function viewsOf(
+  reads: VersioningReads,
+  at: Resolved,
+  pool: ObjectPool,
+  nodes: readonly PlacedNode[],
+): Promise<NodeView[]> {
   const { courseId } = at.course;
-  const changed = await lastChanges(reads, courseId, at.commit, nodes.map(({ head }) => head.id));
+  const changed = await lastChanges(
+    reads,
+    courseId,
+    at.commit,
+    nodes.map(({ head }) => head.id),
+  );
   return Promise.all(
     nodes.map(async ({ head, hash, parent, position }) => ({
       head,
@@ -61,7 +78,11 @@ export async function getNode(reads: VersioningReads, at: Resolved, id: string):
 }
 
 /** The outline below a node at a ref; `depth` null stops at modules. Throws not_found `NODE_NOT_FOUND`. */
-export async function getOutline(reads: VersioningReads, at: Resolved, ask: { readonly root: string; readonly depth: number | null }): Promise<OutlineNode> {
+export async function getOutline(
+  reads: VersioningReads,
+  at: Resolved,
+  ask: { readonly root: string; readonly depth: number | null },
+): Promise<OutlineNode> {
   const pool = new ObjectPool(reads.objects(at.course.courseId));
   const head = ask.root === '' ? await pool.head(at.commit.root) : (await placedNode(pool, at.commit, ask.root)).head;
   return outlineOf(pool, head, ask.depth);

@@ -23,7 +23,13 @@ export interface WriteResult {
 export type WriteOutcome =
   | { readonly outcome: 'done'; readonly result: WriteResult }
   /** Something is not as the writer believes. Without a node it is the head itself. */
-  | { readonly outcome: 'stale'; readonly head: string; readonly node?: string; readonly part?: Part; readonly present?: PresentNode | null }
+  | {
+      readonly outcome: 'stale';
+      readonly head: string;
+      readonly node?: string;
+      readonly part?: Part;
+      readonly present?: PresentNode | null;
+    }
   | { readonly outcome: 'gone'; readonly what: 'node' | 'parent'; readonly id: string; readonly op: number }
   | { readonly outcome: 'taken'; readonly ids: readonly string[] }
   | { readonly outcome: 'refused'; readonly problems: readonly Problem[] }
@@ -44,14 +50,25 @@ function errorOf(outcome: Exclude<WriteOutcome, { outcome: 'done' }>): unknown {
   switch (outcome.outcome) {
     case 'stale': {
       const { head, node, part, present } = outcome;
-      return new AppError('stale', 'STALE', { head, ...(node === undefined ? {} : { node, part, current: present ?? null }) });
+      return new AppError('stale', 'STALE', {
+        head,
+        ...(node === undefined ? {} : { node, part, current: present ?? null }),
+      });
     }
     case 'gone':
-      return new AppError('conflict', outcome.what === 'node' ? 'NODE_GONE' : 'PARENT_GONE', { id: outcome.id, op: outcome.op });
+      return new AppError('conflict', outcome.what === 'node' ? 'NODE_GONE' : 'PARENT_GONE', {
+        id: outcome.id,
+        op: outcome.op,
+      });
     case 'taken':
       return new AppError('already_exists', 'ID_TAKEN', { ids: outcome.ids });
     case 'refused':
-      return new AppError('unprocessable', 'OPS_REFUSED', {}, { fields: outcome.problems, message: outcome.problems[0]?.message ?? '' });
+      return new AppError(
+        'unprocessable',
+        'OPS_REFUSED',
+        {},
+        { fields: outcome.problems, message: outcome.problems[0]?.message ?? '' },
+      );
     case 'missing':
       return new AppError('not_found', MISSING[outcome.what], { name: outcome.name });
     case 'protected':

@@ -113,7 +113,9 @@ export interface WriteTx {
   readonly reads: VersioningReads;
   /** Takes these commands for the rest of the transaction, in this order. */
   takeCommands(keys: readonly (CommandKey | null)[]): Promise<CommandState[]>;
-  rememberCommands(results: readonly { readonly key: CommandKey; readonly result: Readonly<Record<string, unknown>> }[]): Promise<void>;
+  rememberCommands(
+    results: readonly { readonly key: CommandKey; readonly result: Readonly<Record<string, unknown>> }[],
+  ): Promise<void>;
   /** Locks a branch against other writers, and the course (shared) against the collector. Empty name: the default branch. */
   lockBranch(courseId: string, name: string): Promise<Branch | null>;
   insertCourse(course: { courseId: string; defaultBranch: string; createdBy: string; at: Date }): Promise<boolean>;

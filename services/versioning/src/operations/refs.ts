@@ -22,15 +22,25 @@ export async function resolveRef(reads: VersioningReads, courseId: string, ref: 
   const course = await reads.course(courseId, isName ? form.text : '');
   if (!course) throw new AppError('not_found', 'COURSE_NOT_FOUND', { courseId });
   if (isName && course.branch && !course.branch.isHidden) {
-    return resolved(reads, course, course.branch.head, { kind: 'branch', name: course.branch.name, branchId: course.branch.id });
+    return resolved(reads, course, course.branch.head, {
+      kind: 'branch',
+      name: course.branch.name,
+      branchId: course.branch.id,
+    });
   }
   if (form.form === 'version') {
     const commit = await reads.versionCommit(courseId, form.number);
     return resolved(reads, course, commit, { kind: 'version', name: String(form.number), branchId: '' });
   }
-  if (form.form === 'commit') return resolved(reads, course, form.text, { kind: 'commit', name: form.text, branchId: '' });
-  if (form.text === PUBLISHED) return resolved(reads, course, course.published, { kind: 'published', name: PUBLISHED, branchId: '' });
-  return resolved(reads, course, await reads.tagCommit(courseId, form.text), { kind: 'tag', name: form.text, branchId: '' });
+  if (form.form === 'commit')
+    return resolved(reads, course, form.text, { kind: 'commit', name: form.text, branchId: '' });
+  if (form.text === PUBLISHED)
+    return resolved(reads, course, course.published, { kind: 'published', name: PUBLISHED, branchId: '' });
+  return resolved(reads, course, await reads.tagCommit(courseId, form.text), {
+    kind: 'tag',
+    name: form.text,
+    branchId: '',
+  });
 }
 
 async function resolved(

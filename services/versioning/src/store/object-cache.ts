@@ -43,7 +43,8 @@ export class ObjectCache {
         for (const row of await sql.rows<ObjectRow>(reads.objects, [courseId, missing.map(fromHash)])) {
           const hash = toHash(row.hash);
           const stored = { type: kindName(row.kind), hash, data: row.data.toString('utf8') };
-          if (hashOfData(stored.type, stored.data) !== hash) throw new AppError('internal', 'OBJECT_CORRUPT', { courseId, hash });
+          if (hashOfData(stored.type, stored.data) !== hash)
+            throw new AppError('internal', 'OBJECT_CORRUPT', { courseId, hash });
           const object = decodeObject(stored.type, stored.data);
           found.set(hash, object);
           this.#put(courseId, stored, object);

@@ -128,5 +128,15 @@ export interface LogRow {
 
 export function toLogRow(row: LogRow): RefLogRow {
   const { seq, ref, actor, reason, at } = row;
-  return { seq, ref, from: hashOrNull(row.old), to: hashOrNull(row.new), actor, reason, at, prevHash: toHash(row.prev_hash), hash: toHash(row.hash) };
+  return {
+    seq,
+    ref,
+    from: hashOrNull(row.old),
+    to: hashOrNull(row.new),
+    actor,
+    reason,
+    at,
+    prevHash: toHash(row.prev_hash),
+    hash: toHash(row.hash),
+  };
 }

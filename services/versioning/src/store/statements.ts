@@ -11,13 +11,19 @@ function statement(name: string, text: string): Statement {
 
 /** Reads outside a transaction. */
 export const reads = {
-  objects: statement('objects', 'SELECT hash, kind, data FROM object WHERE course_id = $1::uuid AND hash = ANY($2::bytea[])'),
+  objects: statement(
+    'objects',
+    'SELECT hash, kind, data FROM object WHERE course_id = $1::uuid AND hash = ANY($2::bytea[])',
+  ),
   course: statement(
     'course',
     `SELECT c.course_id AS id, c.default_branch, c.published, c.published_version, c.latest_version, ${BRANCH}
      FROM course c LEFT JOIN branch b ON ${BY_NAME} WHERE c.course_id = $1::uuid`,
   ),
-  commits: statement('commits', `SELECT ${COMMIT} FROM "commit" WHERE course_id = $1::uuid AND hash = ANY($2::bytea[])`),
+  commits: statement(
+    'commits',
+    `SELECT ${COMMIT} FROM "commit" WHERE course_id = $1::uuid AND hash = ANY($2::bytea[])`,
+  ),
   linksDown: statement(
     'links_down',
     `SELECT hash, gen, parents FROM "commit" WHERE course_id = $1::uuid
@@ -26,7 +32,10 @@ export const reads = {
   ),
   version: statement('version', 'SELECT "commit" FROM version WHERE course_id = $1::uuid AND number = $2::int'),
   tag: statement('tag', 'SELECT "commit" FROM tag WHERE course_id = $1::uuid AND name = $2::text'),
-  branchesById: statement('branches_by_id', `SELECT ${BRANCH} FROM branch b WHERE b.course_id = $1::uuid AND b.branch_id = ANY($2::uuid[])`),
+  branchesById: statement(
+    'branches_by_id',
+    `SELECT ${BRANCH} FROM branch b WHERE b.course_id = $1::uuid AND b.branch_id = ANY($2::uuid[])`,
+  ),
   branches: statement(
     'branches',
     `SELECT ${BRANCH} FROM branch b WHERE b.course_id = $1::uuid AND NOT b.hidden AND b.name > $2::text ORDER BY b.name LIMIT $3::int`,

@@ -6,7 +6,16 @@ import type { CommitLink } from '../domain/history.js';
 import type { BytesReader } from '../domain/integrity.js';
 import type { Advance, Commit, CourseRow, VersioningReads, VersioningStore } from '../operations/ports.js';
 import { ObjectCache } from './object-cache.js';
-import { hashOrNull, kindName, toBranch, toCommit, toLogRow, type BranchRow, type CommitRow, type LogRow } from './rows.js';
+import {
+  hashOrNull,
+  kindName,
+  toBranch,
+  toCommit,
+  toLogRow,
+  type BranchRow,
+  type CommitRow,
+  type LogRow,
+} from './rows.js';
 import { reads } from './statements.js';
 import { writeTx } from './write-tx.js';
 
@@ -65,8 +74,10 @@ function readsOn(sql: Sql, caches: Caches): VersioningReads {
       const [row] = await sql.rows<{ commit: Buffer }>(reads.tag, [courseId, name]);
       return row ? toHash(row.commit) : null;
     },
-    branchesById: async (courseId, ids) => (await sql.rows<BranchRow>(reads.branchesById, [courseId, ids])).map(toBranch),
-    branches: async (courseId, after, limit) => (await sql.rows<BranchRow>(reads.branches, [courseId, after, limit])).map(toBranch),
+    branchesById: async (courseId, ids) =>
+      (await sql.rows<BranchRow>(reads.branchesById, [courseId, ids])).map(toBranch),
+    branches: async (courseId, after, limit) =>
+      (await sql.rows<BranchRow>(reads.branches, [courseId, after, limit])).map(toBranch),
     async homes(ids) {
       if (ids.length === 0) return [];
       const rows = await sql.rows<{ node_id: string; course_id: string; born: Buffer | null }>(reads.homes, [ids]);
@@ -76,8 +87,10 @@ function readsOn(sql: Sql, caches: Caches): VersioningReads {
       const rows = await sql.rows<NodeCommitRow>(reads.nodeCommits, [courseId, ids, upTo, what, limit]);
       return rows.map((row) => ({ node: row.node_id, gen: row.gen, commit: toHash(row.commit), what: row.what }));
     },
-    refLog: async (courseId, after, limit) => (await sql.rows<LogRow>(reads.refLog, [courseId, after, limit])).map(toLogRow),
-    refHeads: async (courseId) => (await sql.rows<{ hash: Buffer }>(reads.refHeads, [courseId])).map((row) => toHash(row.hash)),
+    refLog: async (courseId, after, limit) =>
+      (await sql.rows<LogRow>(reads.refLog, [courseId, after, limit])).map(toLogRow),
+    refHeads: async (courseId) =>
+      (await sql.rows<{ hash: Buffer }>(reads.refHeads, [courseId])).map((row) => toHash(row.hash)),
   };
 }
 
@@ -89,7 +102,10 @@ interface NodeCommitRow {
 }
 
 async function readBytes(sql: Sql, courseId: string, hashes: readonly string[]): ReturnType<BytesReader> {
-  const rows = await sql.rows<{ hash: Buffer; kind: number; data: Buffer }>(reads.objects, [courseId, hashes.map(fromHash)]);
+  const rows = await sql.rows<{ hash: Buffer; kind: number; data: Buffer }>(reads.objects, [
+    courseId,
+    hashes.map(fromHash),
+  ]);
   return new Map(rows.map((row) => [toHash(row.hash), { type: kindName(row.kind), data: row.data.toString('utf8') }]));
 }
 

@@ -4,7 +4,15 @@ import { fromHash, toHash } from '@coursewright/platform/ids';
 import type { Outbox } from '@coursewright/platform/outbox';
 import type { TxSql } from '@coursewright/platform/sql';
 import { hashLogRow } from '../domain/ref-log.js';
-import type { Advance, Branch, CommandKey, CommandState, RefMove, VersioningReads, WriteTx } from '../operations/ports.js';
+import type {
+  Advance,
+  Branch,
+  CommandKey,
+  CommandState,
+  RefMove,
+  VersioningReads,
+  WriteTx,
+} from '../operations/ports.js';
 import { fromCommit, hexOf, kindNumber, toBranch, type BranchRow } from './rows.js';
 import { writes } from './statements.js';
 
@@ -18,7 +26,7 @@ interface CommandRow {
 export interface WriteContext {
   readonly reads: VersioningReads;
   readonly outbox: Outbox;
-  onAdvance(change: Advance): void;
+  readonly onAdvance: (change: Advance) => void;
 }
 
 /** The writing transaction on PostgreSQL. */
@@ -64,7 +72,8 @@ async function takeCommands(sql: TxSql, keys: readonly (CommandKey | null)[]): P
   for (const { n, locked } of locks) if (!locked) states[n] = { state: 'in_progress' };
   // A statement of its own, once the locks are held: whoever held one before has committed by its snapshot.
   for (const row of await sql.rows<CommandRow>(writes.findCommands, values)) {
-    states[row.n] = row.fingerprint === keys[row.n]?.fingerprint ? { state: 'done', result: row.result } : { state: 'reused' };
+    states[row.n] =
+      row.fingerprint === keys[row.n]?.fingerprint ? { state: 'done', result: row.result } : { state: 'reused' };
   }
   return states;
 }
@@ -96,7 +105,9 @@ async function advance(sql: TxSql, change: Advance): Promise<void> {
     ]);
     if (rows.length < homes.length) {
       const kept = new Set(rows.map((row) => row.node_id));
-      throw new AppError('already_exists', 'ID_TAKEN', { ids: homes.flatMap(({ node }) => (kept.has(node) ? [] : [node])).slice(0, 20) });
+      throw new AppError('already_exists', 'ID_TAKEN', {
+        ids: homes.flatMap(({ node }) => (kept.has(node) ? [] : [node])).slice(0, 20),
+      });
     }
   }
   await sql.rows(writes.advance, [
@@ -114,7 +125,11 @@ async function advance(sql: TxSql, change: Advance): Promise<void> {
     fromHash(change.head),
   ]);
   if (born.length > 0) {
-    await sql.rows(writes.setBorn, [courseId, born.map(({ node }) => node), born.map(({ commit }) => fromHash(commit))]);
+    await sql.rows(writes.setBorn, [
+      courseId,
+      born.map(({ node }) => node),
+      born.map(({ commit }) => fromHash(commit)),
+    ]);
   }
   await logMoves(sql, courseId, change.moves);
 }

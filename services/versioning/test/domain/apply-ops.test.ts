@@ -5,7 +5,16 @@ import { buildIndex, allPlacements } from '../../src/domain/index-trie.js';
 import { buildList, readEntries, readPage } from '../../src/domain/list.js';
 import { ListDraft } from '../../src/domain/list-draft.js';
 import { ObjectPool } from '../../src/domain/object-pool.js';
-import { applyToModel, bodyHash, build, course, flatten, MemoryObjects, testId, type ModelNode } from '../support/model.js';
+import {
+  applyToModel,
+  bodyHash,
+  build,
+  course,
+  flatten,
+  MemoryObjects,
+  testId,
+  type ModelNode,
+} from '../support/model.js';
 import { drawFrom, randomOp } from '../support/random-ops.js';
 
 const seeds = fc.integer({ min: 1, max: 2 ** 31 });
@@ -92,7 +101,9 @@ describe('the ops of a change', () => {
           expect(pool.reachable(tree.root, tree.index).length).toBeLessThanOrEqual(pool.created().length);
         }
         const placements = await allPlacements(new ObjectPool(objects), tree.index);
-        const parents = [...flatten(model).values()].flatMap(({ node, parent }) => (parent ? [{ id: node.id, parent: parent.id }] : []));
+        const parents = [...flatten(model).values()].flatMap(({ node, parent }) =>
+          parent ? [{ id: node.id, parent: parent.id }] : [],
+        );
         expect(new Map(placements)).toEqual(new Map(parents.map(({ id, parent }) => [id, parent])));
         expect(buildIndex(new ObjectPool(objects), parents)).toBe(tree.index);
       }),
@@ -107,7 +118,9 @@ describe('the ops of a change', () => {
         const objects = new MemoryObjects();
         const model = course(2, 3, 30);
         const base = build(objects, model);
-        const lessons = [...flatten(model).values()].filter(({ node }) => node.kind === 'lesson').map(({ node }) => node);
+        const lessons = [...flatten(model).values()]
+          .filter(({ node }) => node.kind === 'lesson')
+          .map(({ node }) => node);
         const a = lessons.splice(draw(lessons.length), 1)[0] as ModelNode;
         const b = lessons.splice(draw(lessons.length), 1)[0] as ModelNode;
         const writes = [

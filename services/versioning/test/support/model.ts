@@ -1,6 +1,12 @@
-import { buildTree, type TreeSpec } from '../../src/domain/build-tree.js';
+import { buildTree } from '../../src/domain/build-tree.js';
 import { ObjectPool } from '../../src/domain/object-pool.js';
-import { decodeObject, type Fields, type NodeKind, type ObjectReader, type TreeObject } from '../../src/domain/objects.js';
+import {
+  decodeObject,
+  type Fields,
+  type NodeKind,
+  type ObjectReader,
+  type TreeObject,
+} from '../../src/domain/objects.js';
 import type { Op } from '../../src/domain/ops.js';
 import type { TreeRef } from '../../src/domain/tree-draft.js';
 
@@ -14,7 +20,9 @@ export class MemoryObjects implements ObjectReader {
     this.calls++;
     this.asked += hashes.length;
     await new Promise((resolve) => setImmediate(resolve));
-    return new Map(hashes.flatMap((hash) => (this.objects.has(hash) ? [[hash, this.objects.get(hash) as TreeObject]] : [])));
+    return new Map(
+      hashes.flatMap((hash) => (this.objects.has(hash) ? [[hash, this.objects.get(hash) as TreeObject]] : [])),
+    );
   }
 
   /** Keeps what a pool made; through the stored form, so that a test sees what a database would give back. */
@@ -53,7 +61,13 @@ export function bodyHash(n: number): string {
 
 /** A course written out: so many units, modules in each, lessons in each. */
 export function course(units: number, modules: number, lessons: number, id = testId()): ModelNode {
-  const make = (kind: NodeKind, title: string, children: ModelNode[]): ModelNode => ({ id: testId(), kind, fields: { title }, body: null, children });
+  const make = (kind: NodeKind, title: string, children: ModelNode[]): ModelNode => ({
+    id: testId(),
+    kind,
+    fields: { title },
+    body: null,
+    children,
+  });
   const list = (n: number, each: (i: number) => ModelNode): ModelNode[] => Array.from({ length: n }, (_, i) => each(i));
   return {
     ...make(
@@ -91,7 +105,7 @@ export function flatten(root: ModelNode): Map<string, { node: ModelNode; parent:
 /** The version of a model, built from nothing. */
 export function build(objects: MemoryObjects, root: ModelNode): TreeRef {
   const pool = new ObjectPool(objects);
-  const tree = buildTree(pool, root as TreeSpec);
+  const tree = buildTree(pool, root);
   objects.keep(pool);
   return tree;
 }
@@ -110,7 +124,11 @@ export function applyToModel(root: ModelNode, op: Op): void {
   };
   switch (op.op) {
     case 'add':
-      return put(at(op.parent), { id: op.id, kind: op.kind, fields: op.fields, body: op.body, children: [] }, op.position);
+      return put(
+        at(op.parent),
+        { id: op.id, kind: op.kind, fields: op.fields, body: op.body, children: [] },
+        op.position,
+      );
     case 'setFields': {
       const merged = { ...at(op.node).fields, ...op.fields };
       at(op.node).fields = Object.fromEntries(Object.entries(merged).filter(([, value]) => value !== null));
@@ -142,7 +160,11 @@ export function applyToModel(root: ModelNode, op: Op): void {
       const out = [...leading];
       for (const one of named) {
         out.push(one);
-        for (let i = node.children.indexOf(one) + 1; i < node.children.length && !named.includes(node.children[i] as ModelNode); i++) {
+        for (
+          let i = node.children.indexOf(one) + 1;
+          i < node.children.length && !named.includes(node.children[i] as ModelNode);
+          i++
+        ) {
           out.push(node.children[i] as ModelNode);
         }
       }

@@ -18,7 +18,11 @@ export function drawFrom(seed: number): Draw {
   };
 }
 
-const BELOW: Partial<Record<NodeKind, NodeKind[]>> = { course: ['unit', 'module'], unit: ['module'], module: ['lesson', 'assignment'] };
+const BELOW: Partial<Record<NodeKind, NodeKind[]>> = {
+  course: ['unit', 'module'],
+  unit: ['module'],
+  module: ['lesson', 'assignment'],
+};
 
 /** A legal op on a model, of every kind; favours nodes with many children, where chunks are. */
 export function randomOp(root: ModelNode, draw: Draw): Op {
@@ -32,14 +36,26 @@ export function randomOp(root: ModelNode, draw: Draw): Op {
     const kind = pick(BELOW[parent.kind] as NodeKind[]);
     const body = kind === 'lesson' && draw(2) ? bodyHash(draw(256)) : null;
     const position = draw(3) ? draw(parent.children.length + 1) : null;
-    return { op: 'add', id: testId(), parent: parent.id, position, kind, fields: { title: `New ${draw(1000)}` }, body, source: null };
+    return {
+      op: 'add',
+      id: testId(),
+      parent: parent.id,
+      position,
+      kind,
+      fields: { title: `New ${draw(1000)}` },
+      body,
+      source: null,
+    };
   }
   const { node, parent } = pick(others);
   if (what < 5) {
-    const fields = draw(2) ? { title: `Edited ${draw(1000)}` } : { topic: `t${draw(5)}`, durationMinutes: draw(2) ? draw(60) : null };
+    const fields = draw(2)
+      ? { title: `Edited ${draw(1000)}` }
+      : { topic: `t${draw(5)}`, durationMinutes: draw(2) ? draw(60) : null };
     return { op: 'setFields', node: pick(all).node.id, fields };
   }
-  if (what === 5 && node.kind === 'lesson') return { op: 'setBody', node: node.id, body: draw(4) ? bodyHash(draw(256)) : null };
+  if (what === 5 && node.kind === 'lesson')
+    return { op: 'setBody', node: node.id, body: draw(4) ? bodyHash(draw(256)) : null };
   if (what < 8) {
     const target = pick(holders.filter((holder) => BELOW[holder.node.kind]?.includes(node.kind))).node;
     const count = target.children.length - (target === parent ? 1 : 0);
@@ -54,5 +70,8 @@ export function randomOp(root: ModelNode, draw: Draw): Op {
     return { op: 'reorder', node: holder.id, children: shuffled.map(({ id }) => id) };
   }
   // Big removals would soon leave nothing to test on.
-  return { op: 'remove', node: (others.find((other) => other.node.children.length === 0 && draw(3) === 0) ?? pick(others)).node.id };
+  return {
+    op: 'remove',
+    node: (others.find((other) => other.node.children.length === 0 && draw(3) === 0) ?? pick(others)).node.id,
+  };
 }

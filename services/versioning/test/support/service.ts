@@ -1,0 +1,88 @@
+import { fileURLToPath } from 'node:url';
+import { VersioningServiceDefinition } from '@coursewright/proto/coursewright/versioning/v1/versioning';
+import { EventSourceServiceDefinition } from '@coursewright/proto/coursewright/common/v1/event_source';
+import { RequestServiceDefinition } from '@coursewright/proto/coursewright/common/v1/requests';
+import type { Actor } from '@coursewright/platform/actor';
+import { newId } from '@coursewright/platform/ids';
+import { createTokenMinter, createTokenVerifier } from '@coursewright/platform/internal-token';
+import { createLogger } from '@coursewright/platform/logger';
+import { createOutbox, eventSourceService } from '@coursewright/platform/outbox';
+import { requestService } from '@coursewright/platform/requests';
+import { openChannel, type RpcClient } from '@coursewright/platform/rpc-client';
+import type { Command } from '@coursewright/platform/rpc-call';
+import { createRpcServer, serve } from '@coursewright/platform/rpc-server';
+import { openDatabase, type PgDatabase } from '@coursewright/platform/sql';
+import { createTestKeys } from '@coursewright/platform/testing/keys';
+import { createTestDatabase } from '@coursewright/platform/testing/servers';
+import { readState } from '../../src/operations/course-state.js';
+import type { Deps } from '../../src/operations/ports.js';
+import { historyRoutes } from '../../src/rpc/history-routes.js';
+import { treeRoutes } from '../../src/rpc/tree-routes.js';
+import { writeRoutes } from '../../src/rpc/write-routes.js';
+import { createStore } from '../../src/store/store.js';
+
+export const MIGRATIONS = fileURLToPath(new URL('../../prisma/migrations', import.meta.url));
+
+export interface TestService {
+  readonly deps: Deps;
+  readonly database: PgDatabase;
+  readonly client: RpcClient<typeof VersioningServiceDefinition>;
+  readonly events: RpcClient<typeof EventSourceServiceDefinition>;
+  readonly requests: RpcClient<typeof RequestServiceDefinition>;
+  /** Call options of an actor with a role on courses. */
+  as(role: string, courses: readonly string[], extra?: Partial<Actor>): Promise<{ token: string }>;
+  service(name: 'content' | 'catalog'): Promise<{ token: string }>;
+  stop(): Promise<void>;
+}
+
+/** The service on a database of its own, behind real gRPC. */
+export async function startService(): Promise<TestService> {
+  const created = await createTestDatabase('versioning', MIGRATIONS);
+  const database = openDatabase({ url: created.url });
+  const outbox = createOutbox();
+  const store = createStore(database, outbox);
+  const deps: Deps = { store, now: () => new Date(), newId };
+  const keys = await createTestKeys();
+  const gateway = await createTokenMinter(keys.private.gateway ?? {});
+  const server = createRpcServer({
+    host: '127.0.0.1',
+    port: 0,
+    verifier: createTokenVerifier(keys.public),
+    logger: createLogger('versioning', 'silent'),
+    services: [
+      serve(VersioningServiceDefinition, { ...writeRoutes(deps), ...treeRoutes(deps), ...historyRoutes(deps) }),
+      eventSourceService(database, (_sql, courseId) => readState(store, courseId)),
+      requestService(database),
+    ],
+  });
+  const port = await server.start();
+  const channel = openChannel('versioning', `127.0.0.1:${port}`);
+  return {
+    deps,
+    database,
+    client: channel.client(VersioningServiceDefinition),
+    events: channel.client(EventSourceServiceDefinition),
+    requests: channel.client(RequestServiceDefinition),
+    as: async (role, courses, extra = {}) => ({
+      token: await gateway.mint({
+        sub: `user-${role}`,
+        name: `The ${role}`,
+        roles: role === 'author' ? ['author'] : [],
+        grants: courses.map((course) => ({ course, role })),
+        ...extra,
+      }),
+    }),
+    service: async (name) => ({ token: await (await createTokenMinter(keys.private[name] ?? {})).mintOwn({ sub: 'importer' }) }),
+    async stop() {
+      channel.close();
+      await server.stop();
+      await database.close();
+      await created.drop();
+    },
+  };
+}
+
+/** A client's key for a write. */
+export function command(id: string, fingerprint = id): { command: Command } {
+  return { command: { id, fingerprint, kept: 'client' } };
+}
