@@ -365,7 +365,10 @@ describe('hostile and broken archives', () => {
           tree,
         ),
         (top, files) => {
-          const { nodes, report } = read({ 'course.xml': `<course url_name="r" display_name="R">${top.join('')}</course>`, ...files });
+          const { nodes, report } = read({
+            'course.xml': `<course url_name="r" display_name="R">${top.join('')}</course>`,
+            ...files,
+          });
           expect(report.mapped + report.kept).toBe(report.read);
           const made = nodes.length + nodes.reduce((sum, node) => sum + (node.content?.order?.length ?? 0), 0);
           expect(made).toBe(

@@ -1,3 +1,5 @@
+import { cutText } from './text.js';
+
 /** A part of the source that has no full counterpart. `kept`: it is there whole, visible to authors only. */
 export interface Loss {
   source: string;
@@ -39,6 +41,6 @@ export function emptyReport(): ImportReport {
 export function addLoss(report: ImportReport, loss: Loss): void {
   report.lossCount++;
   if (report.losses.length < MAX_LISTED) {
-    report.losses.push({ ...loss, source: loss.source.slice(0, MAX_TEXT), what: loss.what.slice(0, MAX_TEXT) });
+    report.losses.push({ ...loss, source: cutText(loss.source, MAX_TEXT), what: cutText(loss.what, MAX_TEXT) });
   }
 }

@@ -1,6 +1,7 @@
 import { isWellFormed } from '@coursewright/course-model/canonical';
 import type { Audience, LessonInput } from '@coursewright/course-model/lesson';
 import type { Element } from 'domhandler';
+import { cutText } from '../text.js';
 import { learnersParts, problemType } from './problem.js';
 import { elementLike, elementsOf, xmlOf } from './xml.js';
 
@@ -43,11 +44,11 @@ export function itemOfLeaf(leaf: Leaf): LeafItem {
 }
 
 function common(leaf: Leaf) {
-  const title = leaf.element.attribs['display_name']?.trim().slice(0, 500);
+  const title = cutText(leaf.element.attribs['display_name']?.trim() ?? '', 500);
   return {
     id: leaf.id,
     audience: leaf.audience,
-    source: { format: 'olx', key: leaf.key.slice(0, 500) },
+    source: { format: 'olx', key: cutText(leaf.key, 500) },
     ...(title ? { title } : {}),
   };
 }

@@ -16,6 +16,9 @@ export interface Block {
   raw?: string;
 }
 
+/** Larger files are no course text. */
+const MAX_TEXT_BYTES = 8 * 1024 * 1024;
+
 /**
  * The files of an OLX course: finds blocks by their pointers, remembers which files were used, and lists the others as
  * losses. Paths never leave the archive: they are looked up in its list, not on a disk.
@@ -84,6 +87,12 @@ export class OlxFiles {
     const path = this.base + relative;
     const bytes = this.archive.read(path);
     if (!bytes) return undefined;
+    if (bytes.length > MAX_TEXT_BYTES) {
+      const what = `has ${bytes.length} bytes; texts beyond ${MAX_TEXT_BYTES} are not read`;
+      if (!this.used.has(path)) addLoss(this.report, { source: path, what, kept: false });
+      this.used.add(path);
+      return undefined;
+    }
     const { text, damaged } = decodeText(bytes);
     if (damaged && !this.used.has(path)) {
       addLoss(this.report, {

@@ -1,10 +1,11 @@
 import { AppError } from '@coursewright/platform/errors';
 import { applyTextRules } from '@coursewright/course-model/text-rules';
 import type { Element } from 'domhandler';
+import { cutText } from '../text.js';
 import type { Archive } from '../archive.js';
 import { COURSE_KEY, importedId, type PlannedNode } from '../import-plan.js';
 import { addLoss, type ImportReport } from '../import-report.js';
-import { readNodeAttributes, type NodeAttributes } from './attributes.js';
+import { LANGUAGE, readNodeAttributes, type NodeAttributes } from './attributes.js';
 import { lessonContent, type Reading } from './lesson-content.js';
 import { OlxFiles, type Block } from './olx-files.js';
 import { elementsOf, textOf, parseXml } from './xml.js';
@@ -77,12 +78,12 @@ function rootNode(reading: Reading): { node: PlannedNode; parent: Parent } {
   const key = reading.uniqueKey(block.key);
   const read = readNodeAttributes(block.element.attribs, block.element.attribs['url_name'] ?? 'Untitled');
   const language = block.element.attribs['language'];
-  if (language !== undefined && /^[a-z]{2,3}(-[A-Za-z0-9]{2,8})*$/.test(language)) read.fields['language'] = language;
+  if (language !== undefined && LANGUAGE.test(language)) read.fields['language'] = language;
   read.left = read.left.filter((name) => name !== 'language');
   const about = reading.files.text('about/short_description.html');
   if (about !== undefined && read.fields['description'] === undefined) {
     const { root } = parseXml(`<p>${about}</p>`);
-    read.fields['description'] = (root ? textOf(root) : about).trim().slice(0, 2000);
+    read.fields['description'] = cutText((root ? textOf(root) : about).trim(), 2000);
   }
   const id = importedId(reading.importId, COURSE_KEY);
   const node = nodeOf(reading, { block: { ...block, key }, read, kind: 'course', id, parentId: null });
@@ -175,8 +176,8 @@ function* implicit(
       id,
       parentId: current.id,
       kind,
-      fields: tidy({ title: title.slice(0, 500) }),
-      source: { format: 'olx', key: own.slice(0, 500) },
+      fields: tidy({ title: cutText(title, 500) }),
+      source: { format: 'olx', key: cutText(own, 500) },
     };
     current = { ...current, level, id };
     if (level < 3) yield node;
@@ -214,7 +215,7 @@ function nodeOf(
     parentId: made.parentId,
     kind: made.kind,
     fields: tidy(made.read.fields),
-    source: { format: 'olx', key: made.block.key.slice(0, 500) },
+    source: { format: 'olx', key: cutText(made.block.key, 500) },
   };
 }
 

@@ -1,0 +1,158 @@
+import type { Body } from '@coursewright/course-model/body';
+import type { LessonDocument, Source } from '@coursewright/course-model/lesson';
+import type { Actor } from '@coursewright/platform/actor';
+import type { CallContext, Command } from '@coursewright/platform/rpc-call';
+import type { Archive, ArchiveLimits } from '../domain/archive.js';
+import type { ImportReport, Loss } from '../domain/import-report.js';
+import type { PlannedNode } from '../domain/import-plan.js';
+import type { RenderedPage } from '../domain/render.js';
+
+/** The call that is being served. */
+export type Call = CallContext;
+
+/** Immutable lesson documents by course and hash (base64url). */
+export interface Bodies {
+  /** Stores documents; answers when they are durable. Storing one again only renews the time of its last use. */
+  putMany(courseId: string, bodies: readonly Body[]): Promise<void>;
+  /** A document whose hash was checked. Throws internal BODY_MISSING or BODY_CORRUPT, unavailable BODY_STORE_UNAVAILABLE. */
+  get(courseId: string, hash: string): Promise<LessonDocument>;
+  /** Those documents that are there and sound, by hash. */
+  getMany(courseId: string, hashes: readonly string[]): Promise<Map<string, LessonDocument>>;
+}
+
+/** A lesson's node as versioning has it at a ref. */
+export interface LessonNode {
+  courseId: string;
+  lessonId: string;
+  kind: string;
+  fields: Record<string, unknown>;
+  /** Hash of the body; null when there is none. */
+  body: string | null;
+  /** The commit of the ref, and the branch's name when the ref is one. */
+  commit: string;
+  refKind: string;
+  refName: string;
+  updatedAt: Date | undefined;
+  updatedBy: string;
+}
+
+/** On whose behalf a call to another service goes out: a call being served, or a job of somebody. */
+export type As = { readonly call: Call } | { readonly person: Person; readonly command?: Command };
+
+/** Somebody, as jobs remember him. */
+export interface Person {
+  readonly sub: string;
+  readonly name?: string;
+}
+
+/** What content asks of versioning. Errors are those of versioning, or unavailable SERVICE_UNAVAILABLE. */
+export interface Versioning {
+  getLesson(place: { courseId: string; lessonId: string; ref: string }, as: As): Promise<LessonNode>;
+  /** Gives a node another body; only if its body is still `expectedBody` (a hash or "none"), when that is given. */
+  setBody(change: BodyChange, as: As): Promise<{ commit: string; at: Date; unchanged: boolean }>;
+  createCourse(course: { courseId: string; fields: Record<string, unknown>; source: Source }, as: As): Promise<void>;
+  head(courseId: string, as: As): Promise<string>;
+  /** One step of an import: adds nodes on its hidden ref. */
+  addNodes(
+    step: { importId: string; courseId: string; nodes: readonly AddedNode[] },
+    as: As,
+  ): Promise<{ commit: string }>;
+  graft(import_: { importId: string; courseId: string; message: string }, as: As): Promise<{ commit: string }>;
+}
+
+/** A change of a lesson's body. */
+export interface BodyChange {
+  courseId: string;
+  lessonId: string;
+  branch: string;
+  base: string;
+  body: string;
+  expectedBody?: string;
+  expectedHead?: string;
+  message: string;
+  kind: string;
+}
+
+/** A node that an import adds, its document already stored. */
+export type AddedNode = Omit<PlannedNode, 'content'> & { body: string | null };
+
+/** What content asks of catalog. */
+export interface Catalog {
+  registerCourse(course: { courseId: string; owner: string }, as: As): Promise<void>;
+  /** The roles that somebody has on a course now. */
+  rolesOn(courseId: string, subject: string, as: As): Promise<readonly string[]>;
+}
+
+/** Cache of rendered pages; when it is away every page is rendered. */
+export interface RenderCache {
+  through(key: string, render: () => Promise<RenderedPage>): Promise<RenderedPage>;
+}
+
+/** An import as it stands. */
+export interface ImportJob {
+  id: string;
+  format: string;
+  mediaType: string;
+  state: 'running' | 'done' | 'failed';
+  courseId: string;
+  newCourse: boolean;
+  startCommit: string | null;
+  startedBy: Person;
+  done: number;
+  total: number | null;
+  commit: string | null;
+  report: ImportReport;
+  error: { reason: string; message: string } | null;
+  attempts: number;
+  startedAt: Date;
+  finishedAt: Date | null;
+  revision: number;
+}
+
+/** A new import. */
+export type NewImport = Pick<ImportJob, 'id' | 'format' | 'mediaType' | 'courseId' | 'newCourse' | 'startedBy'>;
+
+/** The imports in the database. Every method is one transaction. */
+export interface Imports {
+  /** The import that this command made before, if it did. Throws conflict IN_PROGRESS, unprocessable IDEMPOTENCY_KEY_REUSED. */
+  recall(actor: Actor, command: Command | undefined): Promise<ImportJob | undefined>;
+  /** Writes the import and the result of its command; a repeat of the command gets the first import. */
+  create(job: NewImport, actor: Actor, command: Command | undefined): Promise<ImportJob>;
+  find(id: string): Promise<ImportJob | undefined>;
+  /** Takes a running import that nobody works on, for `leaseMs`. */
+  claim(holder: string, leaseMs: number): Promise<ImportJob | undefined>;
+  /** Keeps the lease; false when somebody else has it by now. */
+  renew(id: string, holder: string, leaseMs: number): Promise<boolean>;
+  /** Lets another attempt be made after `delayMs`. */
+  release(id: string, holder: string, delayMs: number): Promise<void>;
+  steps(id: string): Promise<{ ordinal: number; commit: string }[]>;
+  saveStep(
+    id: string,
+    step: { ordinal: number; commit: string },
+    progress: { done: number; report: ImportReport },
+  ): Promise<void>;
+  saveStart(id: string, startCommit: string): Promise<void>;
+  /** Ends an import well, with its event. */
+  finish(job: ImportJob, result: { commit: string; done: number; report: ImportReport }): Promise<void>;
+  fail(id: string, error: { reason: string; message: string }, report: ImportReport): Promise<void>;
+  /** Forgets imports that failed more than 14 days ago; answers their ids. */
+  forgetFailed(): Promise<string[]>;
+}
+
+/** Where archives wait on disk for their import. */
+export interface Spool {
+  /** Writes a stream to disk, synced. Throws too_large ARCHIVE_TOO_LARGE. Answers its size and first bytes. */
+  write(id: string, chunks: AsyncIterable<Uint8Array>, maxBytes: number): Promise<{ size: number; head: Uint8Array }>;
+  /** Unpacks an archive. Throws unprocessable ARCHIVE_BROKEN, ARCHIVE_UNSAFE, ARCHIVE_TOO_LARGE, ARCHIVE_LOST. */
+  open(id: string, mediaType: string, limits: ArchiveLimits): Promise<OpenArchive>;
+  remove(id: string): Promise<void>;
+  /** Ids of archives on disk. */
+  list(): Promise<string[]>;
+}
+
+/** An unpacked archive, to be closed. */
+export interface OpenArchive extends Archive {
+  /** Entries that are no files and so were not unpacked. */
+  readonly skipped: readonly Loss[];
+  close(): Promise<void>;
+}

@@ -1,0 +1,161 @@
+import { createReadStream } from 'node:fs';
+import type { Readable } from 'node:stream';
+import { createGunzip } from 'node:zlib';
+import { AppError } from '@coursewright/platform/errors';
+import { extract } from 'tar-stream';
+import { openPromise, type Entry } from 'yauzl';
+import { safePath, type ArchiveLimits } from '../domain/archive.js';
+import type { Loss } from '../domain/import-report.js';
+
+/** Takes the bytes of one file; called for one file after the other. */
+export type FileSink = (path: string, bytes: AsyncIterable<Uint8Array>) => Promise<void>;
+
+/** Unpacked bytes below which the ratio does not matter: small files of repeated text are no bomb. */
+const RATIO_FROM = 10 * 1024 * 1024;
+
+/**
+ * Unpacks a tar.gz or zip archive, file by file. Refuses paths that could leave the archive, encrypted files, and archives that
+ * unpack to more than the limits allow. Answers the entries that are no files (links, devices), which are not unpacked.
+ *
+ * @throws AppError unprocessable ARCHIVE_BROKEN, ARCHIVE_UNSAFE, ARCHIVE_TOO_LARGE
+ */
+export async function unpack(
+  file: string,
+  packedBytes: number,
+  options: { mediaType: string; limits: ArchiveLimits; sink: FileSink },
+): Promise<Loss[]> {
+  const meter = createMeter(packedBytes, options.limits);
+  const skipped: Loss[] = [];
+  const take = async (name: string, bytes: Readable): Promise<void> => {
+    await options.sink(pathOf(name), meter.through(bytes));
+  };
+  try {
+    if (options.mediaType === 'application/zip') await unpackZip(file, { meter, skipped, take });
+    else await unpackTar(file, { meter, skipped, take });
+  } catch (error) {
+    if (error instanceof AppError) throw error;
+    const message = error instanceof Error ? error.message : String(error);
+    throw new AppError(
+      'unprocessable',
+      'ARCHIVE_BROKEN',
+      {},
+      { message: `the archive cannot be read: ${message}`.slice(0, 300), cause: error },
+    );
+  }
+  return skipped;
+}
+
+interface Unpacking {
+  meter: ReturnType<typeof createMeter>;
+  skipped: Loss[];
+  take: (name: string, bytes: Readable) => Promise<void>;
+}
+
+function pathOf(name: string): string {
+  const path = safePath(name);
+  if (path === undefined) {
+    throw new AppError(
+      'unprocessable',
+      'ARCHIVE_UNSAFE',
+      { entry: name.slice(0, 200) },
+      { message: 'an entry points outside of the archive' },
+    );
+  }
+  return path;
+}
+
+async function unpackTar(file: string, { meter, skipped, take }: Unpacking): Promise<void> {
+  const source = createReadStream(file);
+  const gunzip = createGunzip();
+  const tar = extract();
+  source.on('error', (error) => gunzip.destroy(error));
+  gunzip.on('error', (error) => tar.destroy(error));
+  gunzip.on('data', (chunk: Buffer) => {
+    const problem = meter.raw(chunk.length);
+    if (problem) gunzip.destroy(problem);
+  });
+  source.pipe(gunzip).pipe(tar);
+  try {
+    for await (const entry of tar) {
+      const { name, type } = entry.header;
+      meter.entry();
+      if (type === 'file' || type === 'contiguous-file') await take(name, entry as unknown as Readable);
+      else {
+        if (type !== 'directory')
+          skipped.push({ source: name, what: `is a ${type ?? 'special entry'}, which is not imported`, kept: false });
+        entry.resume();
+      }
+    }
+  } finally {
+    source.destroy();
+    gunzip.destroy();
+  }
+}
+
+async function unpackZip(file: string, { meter, skipped, take }: Unpacking): Promise<void> {
+  const zip = await openPromise(file, {
+    lazyEntries: true,
+    autoClose: false,
+    decodeStrings: true,
+    validateEntrySizes: true,
+    strictFileNames: false,
+  });
+  try {
+    for await (const entry of zip.eachEntry()) {
+      meter.entry();
+      if (entry.fileName.endsWith('/')) continue;
+      if (isLink(entry)) {
+        skipped.push({ source: entry.fileName, what: 'is a link, which is not imported', kept: false });
+        continue;
+      }
+      if (entry.isEncrypted()) throw new Error(`${entry.fileName} is encrypted`);
+      await take(entry.fileName, await zip.openReadStreamPromise(entry));
+    }
+  } finally {
+    zip.close();
+  }
+}
+
+/** Zips made on Unix carry the file's mode in the upper half of the external attributes. */
+function isLink(entry: Entry): boolean {
+  return ((entry.externalFileAttributes >>> 16) & 0o170000) === 0o120000;
+}
+
+function createMeter(packedBytes: number, limits: ArchiveLimits) {
+  let entries = 0;
+  let total = 0;
+  let raw = 0;
+  const tooLarge = (what: string) =>
+    new AppError(
+      'unprocessable',
+      'ARCHIVE_TOO_LARGE',
+      { limits: { ...limits } },
+      { message: `the archive has ${what}` },
+    );
+  const bomb = (bytes: number) => bytes > RATIO_FROM && bytes > packedBytes * limits.ratio;
+  return {
+    /** Counts an entry. */
+    entry(): void {
+      if (++entries > limits.entries) throw tooLarge(`more than ${limits.entries} entries`);
+    },
+    /** Counts bytes as they leave the decompressor, headers and skipped entries too. */
+    raw(bytes: number): AppError | undefined {
+      raw += bytes;
+      if (raw > limits.totalBytes + limits.entries * 1024)
+        return tooLarge(`more than ${limits.totalBytes} bytes unpacked`);
+      return bomb(raw) ? tooLarge(`more than ${limits.ratio} times its packed size`) : undefined;
+    },
+    /** Passes the bytes of a file on, and counts them. */
+    async *through(bytes: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+      let own = 0;
+      for await (const chunk of bytes) {
+        own += chunk.length;
+        total += chunk.length;
+        if (own > limits.fileBytes) throw tooLarge(`a file of more than ${limits.fileBytes} bytes`);
+        if (total > limits.totalBytes) throw tooLarge(`more than ${limits.totalBytes} bytes unpacked`);
+        if (bomb(total)) throw tooLarge(`more than ${limits.ratio} times its packed size`);
+        yield chunk;
+      }
+    },
+  };
+}
