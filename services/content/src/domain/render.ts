@@ -105,7 +105,9 @@ function renderMaterial(type: string, content: unknown): string {
     place['href'],
     ...(Array.isArray(place['sources']) ? (place['sources'] as unknown[]) : []),
   ].filter(isUrl);
-  const name = escapeHtml(String(place['alt'] ?? place['name'] ?? place['text'] ?? urls[0] ?? ''));
+  const name = escapeHtml(
+    [place['alt'], place['name'], place['text'], urls[0]].find((text) => typeof text === 'string') ?? '',
+  );
   switch (type) {
     case 'image':
       return sanitize(urls.map((url) => `<img src="${escapeHtml(url)}" alt="${name}">`).join(''));

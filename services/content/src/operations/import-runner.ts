@@ -1,4 +1,5 @@
 import { AppError, isTransient, toAppError } from '@coursewright/platform/errors';
+import { isId } from '@coursewright/platform/ids';
 import type { Logger } from '@coursewright/platform/logger';
 import type { Part } from '@coursewright/platform/run';
 import { emptyReport } from '../domain/import-report.js';
@@ -77,7 +78,7 @@ export function createImportRunner(deps: ImportDeps & { newId: () => string; log
 /** Removes archives whose upload never became an import, or whose import has ended. */
 async function forgetLeftovers(deps: ImportDeps & { logger: Logger }): Promise<void> {
   for (const id of await deps.spool.list()) {
-    const job = await deps.imports.find(id).catch(() => undefined);
+    const job = isId(id) ? await deps.imports.find(id) : undefined;
     if (job?.state !== 'running') await deps.spool.remove(id);
   }
 }

@@ -1,0 +1,82 @@
+import type {
+  BodyDiff as BodyDiffMessage,
+  Import,
+  Lesson,
+  RenderedLesson as RenderedLessonMessage,
+} from '@coursewright/proto/coursewright/content/v1/content';
+import type { ProjectedLesson } from '@coursewright/course-model/project-lesson';
+import type { BodyDiff } from '../operations/diff-bodies.js';
+import type { RenderedLesson } from '../operations/get-rendered.js';
+import type { ImportJob, LessonNode } from '../operations/ports.js';
+
+/** A lesson as it crosses the wire; `content` is JSON in UTF-8. */
+export function toLesson(lesson: {
+  node: LessonNode;
+  hash: string;
+  content: ProjectedLesson;
+  unchanged?: boolean;
+}): Lesson {
+  const { node } = lesson;
+  return {
+    lessonId: node.lessonId,
+    courseId: node.courseId,
+    branch: node.refKind === 'branch' ? node.refName : '',
+    commit: node.commit,
+    hash: lesson.hash,
+    content: Buffer.from(JSON.stringify(lesson.content)),
+    updatedAt: node.updatedAt,
+    updatedBy: node.updatedBy,
+    unchanged: lesson.unchanged ?? false,
+    fields: node.fields,
+  };
+}
+
+/** A rendered lesson as it crosses the wire. */
+export function toRendered({ node, hash, commit, page }: RenderedLesson): RenderedLessonMessage {
+  const title = node.fields['title'];
+  return {
+    lessonId: node.lessonId,
+    courseId: node.courseId,
+    commit,
+    hash,
+    title: typeof title === 'string' ? title : '',
+    items: page.items,
+    objectives: page.objectives,
+  };
+}
+
+/** A diff of two bodies as it crosses the wire. */
+export function toDiff({ nodeId, changes, truncated }: BodyDiff): BodyDiffMessage {
+  return {
+    nodeId,
+    truncated,
+    changes: changes.map(({ pointer, change, from, to, hunks = [] }) => ({ pointer, change, from, to, hunks })),
+  };
+}
+
+/** An import as it crosses the wire. The course is named once it is there for others. */
+export function toImport(job: ImportJob): Import {
+  const { report } = job;
+  return {
+    id: job.id,
+    format: job.format,
+    state: job.state,
+    done: job.done,
+    total: job.total ?? undefined,
+    courseId: job.newCourse && job.state !== 'done' ? '' : job.courseId,
+    commit: job.commit ?? '',
+    sourceRead: report.read,
+    sourceMapped: report.mapped,
+    sourceKept: report.kept,
+    counts: report.counts,
+    items: report.items,
+    assets: report.assets,
+    losses: report.losses,
+    lossCount: report.lossCount,
+    error: job.error ?? undefined,
+    startedBy: job.startedBy.sub,
+    startedAt: job.startedAt,
+    finishedAt: job.finishedAt ?? undefined,
+    revision: job.revision,
+  };
+}

@@ -1,0 +1,103 @@
+import { NodeKind } from '@coursewright/proto/coursewright/common/v1/common';
+import { Part, VersioningServiceDefinition } from '@coursewright/proto/coursewright/versioning/v1/versioning';
+import { AppError } from '@coursewright/platform/errors';
+import type { TokenMinter } from '@coursewright/platform/internal-token';
+import type { CallOptions, Channel } from '@coursewright/platform/rpc-client';
+import type { As, Versioning } from '../operations/ports.js';
+
+const KINDS = {
+  course: NodeKind.COURSE,
+  unit: NodeKind.UNIT,
+  module: NodeKind.MODULE,
+  lesson: NodeKind.LESSON,
+  assignment: NodeKind.ASSIGNMENT,
+} as const;
+const NAMES: ReadonlyMap<NodeKind, string> = new Map(Object.entries(KINDS).map(([name, kind]) => [kind, name]));
+
+/** Steps of an import write a thousand nodes, a graft moves any number. */
+const STEP_MS = 30_000;
+
+/** On whose behalf a call goes out: the served call's token travels on; a job speaks as this service for a person. */
+export async function optionsFor(minter: TokenMinter, as: As): Promise<CallOptions> {
+  if ('call' in as) return { call: as.call };
+  return {
+    token: await minter.mintOwn(as.person),
+    deadlineMs: STEP_MS,
+    ...(as.command ? { command: as.command } : {}),
+  };
+}
+
+/** The versioning service behind content's port. */
+export function createVersioningClient(channel: Channel, minter: TokenMinter): Versioning {
+  const client = channel.client(VersioningServiceDefinition);
+  return {
+    async getLesson({ courseId, lessonId, ref }, as) {
+      const { node, ref: resolved } = await client.getNode(
+        { courseId, ref, nodeId: lessonId },
+        await optionsFor(minter, as),
+      );
+      if (!node || !resolved)
+        throw new AppError('internal', 'INTERNAL', {}, { message: 'versioning answered without a node' });
+      return {
+        courseId,
+        lessonId,
+        kind: NAMES.get(node.kind) ?? '',
+        fields: node.fields ?? {},
+        body: node.body === '' ? null : node.body,
+        commit: resolved.commit,
+        refKind: resolved.kind,
+        refName: resolved.name,
+        updatedAt: node.updatedAt,
+        updatedBy: node.updatedBy,
+      };
+    },
+
+    async setBody(change, as) {
+      const { courseId, lessonId, branch, base, body, message, kind } = change;
+      const expect =
+        change.expectedBody === undefined ? [] : [{ nodeId: lessonId, part: Part.BODY, etag: change.expectedBody }];
+      const ops = [{ op: { $case: 'setBody' as const, value: { nodeId: lessonId, body } } }];
+      const expectedHead = change.expectedHead ?? '';
+      const made = await client.commit(
+        { courseId, branch, base, expectedHead, expect, ops, message, kind },
+        await optionsFor(minter, as),
+      );
+      return { commit: made.commit, at: made.at ?? new Date(0), unchanged: made.unchanged };
+    },
+
+    async createCourse(course, as) {
+      await client.createCourse(course, await optionsFor(minter, as));
+    },
+
+    async head(courseId, as) {
+      return (await client.getCourse({ courseId }, await optionsFor(minter, as))).head;
+    },
+
+    async addNodes({ importId, courseId, nodes }, as) {
+      const ops = nodes.map((node) => ({
+        op: {
+          $case: 'add' as const,
+          value: {
+            parentId: node.parentId ?? courseId,
+            id: node.id,
+            kind: KINDS[node.kind],
+            fields: node.fields,
+            body: node.body ?? '',
+            source: node.source,
+          },
+        },
+      }));
+      const request = { courseId, branch: `import/${importId}`, ops, kind: 'import', message: 'Import' };
+      const { commit } = await client.commit(request, await optionsFor(minter, as));
+      return { commit };
+    },
+
+    async graft({ importId, courseId, message }, as) {
+      const { commit } = await client.graft(
+        { courseId, from: `import/${importId}`, message },
+        await optionsFor(minter, as),
+      );
+      return { commit };
+    },
+  };
+}

@@ -1,0 +1,68 @@
+import { openCache } from '@coursewright/platform/cache';
+import { newId } from '@coursewright/platform/ids';
+import { createOutbox, eventSourceService } from '@coursewright/platform/outbox';
+import { requestService } from '@coursewright/platform/requests';
+import type { Logger } from '@coursewright/platform/logger';
+import type { Part } from '@coursewright/platform/run';
+import { createBase, serviceParts } from '@coursewright/platform/service';
+import { openDatabase } from '@coursewright/platform/sql';
+import type { Config } from './config.js';
+import { createImportRunner } from './operations/import-runner.js';
+import type { RenderCache } from './operations/ports.js';
+import { createCatalogClient } from './rpc/catalog-client.js';
+import { contentService } from './rpc/content-service.js';
+import { createVersioningClient } from './rpc/versioning-client.js';
+import { createImportStore } from './store/imports.js';
+import { openBodyStore } from './store/mongo-bodies.js';
+import { createSpool } from './store/spool.js';
+
+const RENDERED_SECONDS = 24 * 60 * 60;
+
+/** Wires the content service: its parts in the order in which they start. */
+export async function createService(config: Config): Promise<{ parts: Part[]; logger: Logger }> {
+  const base = await createBase('content', config);
+  const { logger, minter } = base;
+  const database = openDatabase({ url: config.databaseUrl, applicationName: 'content' });
+  const outbox = createOutbox();
+  const bodies = openBodyStore(config.mongodbUrl, logger);
+  const redis = openCache(config.redisUrl, 'content', logger);
+  const versioning = createVersioningClient(base.channel('versioning', config.versioningAddress), minter);
+  const catalog = createCatalogClient(base.channel('catalog', config.catalogAddress), minter);
+  const imports = createImportStore(database, outbox);
+  const spool = createSpool(config.spoolDir);
+  const cache: RenderCache = {
+    through: (key, render) => redis.through(key, { kind: 'rendered', ttlSeconds: RENDERED_SECONDS }, render),
+  };
+  const runner = createImportRunner({
+    bodies,
+    versioning,
+    catalog,
+    imports,
+    spool,
+    limits: config.archiveLimits,
+    newId,
+    logger,
+  });
+  const service = contentService({
+    ...{ bodies, versioning, imports, spool, cache, newId },
+    hashKey: config.hashKey,
+    maxImportBytes: config.maxImportBytes,
+    wakeImports: () => runner.wake(),
+  });
+  const parts = serviceParts(base, {
+    database,
+    pool: database.pool,
+    outbox,
+    services: [
+      service,
+      eventSourceService(database, async (_sql, courseId) => ({ courseId })),
+      requestService(database),
+    ],
+    checks: [
+      { name: 'mongodb', required: false, isUp: () => bodies.isUp() },
+      { name: 'redis', required: false, isUp: () => redis.isUp() },
+    ],
+    parts: [{ name: 'mongodb', stop: () => bodies.close() }, { name: 'redis', stop: () => redis.close() }, runner],
+  });
+  return { parts, logger };
+}
