@@ -1,8 +1,9 @@
-// Redis: the server of the machine, else Debian's package (redis-tools alone has it, and starts nothing).
-import { mkdirSync } from 'node:fs';
+// Redis: the server of the machine, else Debian's package redis-tools (it has the server too, and starts nothing).
+import { mkdirSync, realpathSync, rmSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
-import { programOf } from './machine.mjs';
-import { oldest } from './versions.mjs';
+import { attempt } from '../run.mjs';
+import { programOf, which } from './machine.mjs';
+import { atLeast, oldest, versionIn } from './versions.mjs';
 
 export const name = 'redis';
 export const title = 'Redis 7 or newer';
@@ -10,10 +11,20 @@ export const title = 'Redis 7 or newer';
 /** The Debian packages that give it. */
 export const packages = () => ['redis-tools'];
 
-/** The server on this machine, or null. */
-export async function find() {
+/**
+ * The server on this machine, or null. It is one program with redis-check-rdb, which Debian's redis-tools brings: what it
+ * does depends on the name by which it is called.
+ */
+export async function find({ tools }) {
   const program = await programOf('redis-server', oldest.redis);
-  return program && { how: 'machine', ...program };
+  if (program) return { how: 'machine', ...program };
+  const twin = which('redis-check-rdb');
+  if (!twin) return null;
+  const bin = join(tools, 'redis-server');
+  rmSync(bin, { force: true });
+  symlinkSync(realpathSync(twin), bin);
+  const version = versionIn(await attempt(bin, ['--version']));
+  return version && atLeast(version, oldest.redis) ? { how: 'machine', bin, version: version.join('.') } : null;
 }
 
 /** What to run. It holds caches and limits only, so the oldest may go when it is full. */
