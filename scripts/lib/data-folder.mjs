@@ -1,6 +1,16 @@
 // Where the system keeps its data: `.data/` in the checkout, or below /var/lib when the database's user cannot enter it.
 import { createHash } from 'node:crypto';
-import { cpSync, existsSync, lstatSync, mkdirSync, readFileSync, rmSync, statSync, symlinkSync } from 'node:fs';
+import {
+  cpSync,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  readFileSync,
+  realpathSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+} from 'node:fs';
 import { dirname, join } from 'node:path';
 import { execFileSync } from 'node:child_process';
 import { root } from './paths.mjs';
@@ -51,7 +61,8 @@ export function reachable(folder, user, stat = statSync) {
 
 /**
  * The data folder of the checkout, made when it is not there yet. As root, in a checkout that the database's user cannot
- * enter, `.data` is a link to a folder of its own below /var/lib/coursewright.
+ * enter, `.data` is a link to a folder of its own below /var/lib/coursewright, and its path is that folder's: the way
+ * through the link is barred.
  */
 export function dataFolder({ checkout = root, user = databaseUser(), elsewhere = ELSEWHERE } = {}) {
   const folder = join(checkout, '.data');
@@ -59,18 +70,18 @@ export function dataFolder({ checkout = root, user = databaseUser(), elsewhere =
   if (!user || reachable(checkout, user)) {
     if (present?.isSymbolicLink() && !existsSync(folder)) rmSync(folder);
     mkdirSync(folder, { recursive: true });
-    return folder;
+    return realpathSync(folder);
   }
   const hash = createHash('sha256').update(checkout).digest('hex').slice(0, 16);
   const target = join(elsewhere, hash);
   mkdirSync(target, { recursive: true, mode: 0o755 });
   if (present?.isSymbolicLink()) {
-    if (existsSync(folder)) return folder;
+    if (existsSync(folder)) return realpathSync(folder);
     rmSync(folder);
   } else if (present) {
     cpSync(folder, target, { recursive: true, preserveTimestamps: true });
     rmSync(folder, { recursive: true });
   }
   symlinkSync(target, folder);
-  return folder;
+  return target;
 }
