@@ -4,7 +4,7 @@ import { existsSync, readFileSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { readJson, writeJson } from './files.mjs';
 import { withLock } from './lock.mjs';
-import { processNames, serviceNames } from './names.mjs';
+import { processNames } from './names.mjs';
 import { productNode, root, tool } from './paths.mjs';
 import { folderOf } from './processes.mjs';
 import { run } from './run.mjs';
@@ -14,12 +14,11 @@ const STAMPS = join(CACHE, 'stamps.json');
 const PACKAGES = ['proto', 'platform', 'course-model', ...processNames.map(folderOf), 'e2e', 'bench'];
 const OUTPUTS = new Set(['node_modules', 'dist', 'test', '.data']);
 
-/** The services whose schema says that they use a generated client; the others speak SQL by `pg`. */
-export function servicesWithClient() {
-  return serviceNames.filter((name) => {
-    const schema = join(root, folderOf(name), 'prisma/schema.prisma');
-    return existsSync(schema) && /^generator\s/m.test(readFileSync(schema, 'utf8'));
-  });
+/** The services that read and write by a generated Prisma client; the others speak SQL by `pg`. */
+const WITH_CLIENT = ['review', 'deployment'];
+
+function servicesWithClient() {
+  return WITH_CLIENT.filter((name) => existsSync(join(root, folderOf(name), 'prisma.config.ts')));
 }
 
 /** All files below a folder that go into the build, with what tells one state of them from another. */
