@@ -8,6 +8,7 @@ import { contracts, generatedCode, migrations } from './lib/checks/data.mjs';
 import { fileSizes, textRules } from './lib/checks/text.mjs';
 import { dataFolder } from './lib/data-folder.mjs';
 import { ensurePackages } from './lib/packages.mjs';
+import { CommandFailed } from './lib/run.mjs';
 import { isRunning } from './lib/running.mjs';
 import { Refusal, main, step } from './lib/steps.mjs';
 import { removeOldRuns } from './lib/test-run.mjs';
@@ -28,14 +29,19 @@ const checks = {
   'compose file': composeFile,
 };
 
+/** What a failed check has to say: the whole output of its tool. */
+function explain(error) {
+  if (error instanceof CommandFailed) return `${error.output.trim()}\n(exit ${error.code})`;
+  return error instanceof Refusal ? error.message : error.stack;
+}
+
 async function worker(queue, failures) {
   for (let next = queue.shift(); next; next = queue.shift()) {
     const [name, check] = next;
     try {
       await step(name, check, { print: (line) => console.log(line) });
     } catch (error) {
-      const plain = error instanceof Refusal || error?.constructor?.name === 'CommandFailed';
-      failures.push(`── ${name}\n${plain ? error.message : error.stack}`);
+      failures.push(`── ${name}\n${explain(error)}`);
     }
   }
 }

@@ -1,5 +1,7 @@
 // Progress as the newcomer sees it: one line a step, with the time it took.
 
+import { CommandFailed } from './run.mjs';
+
 /** How long, for people: 0.4 s, 12 s, 2 min 05 s. */
 export function duration(ms) {
   const seconds = ms / 1000;
@@ -43,7 +45,7 @@ export async function main(work) {
     const code = await work();
     if (Number.isInteger(code)) process.exitCode = code;
   } catch (error) {
-    const plain = error instanceof Refusal || error?.constructor?.name === 'CommandFailed';
+    const plain = error instanceof Refusal || error instanceof CommandFailed;
     console.error(`\n${plain ? error.message : (error?.stack ?? error)}`);
     process.exitCode = 1;
   }
