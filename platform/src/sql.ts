@@ -6,6 +6,8 @@ import { inClientSpan } from './telemetry.js';
 export interface Statement {
   readonly name: string;
   readonly text: string;
+  /** The text differs from call to call: it is parsed and planned each time for its very values, and nothing of it is kept. */
+  readonly varies?: boolean;
 }
 
 /** Somewhere to run statements: the database itself, or a transaction. */
@@ -74,7 +76,7 @@ export function openDatabase(options: DatabaseOptions): PgDatabase {
     inClientSpan(`sql ${statement.name}`, { ...attributes, 'db.query.text': statement.text }, async () => {
       try {
         const result = await client.query<Record<string, unknown>>({
-          name: statement.name,
+          ...(statement.varies ? {} : { name: statement.name }),
           text: statement.text,
           values: [...values],
         });
