@@ -1,0 +1,26 @@
+import { can } from '@coursewright/course-model/access';
+import { authorize, rolesOn, type Actor } from '@coursewright/platform/actor';
+import type { Course } from '../domain/course.js';
+import { courseNotFound } from '../domain/errors.js';
+import { seesDeleted } from './change-course.js';
+import type { Deps } from './ports.js';
+
+/** A course as the registry has it, with where its review stands by the projection. */
+export type CourseView = Course & { readonly reviewState: string; readonly reviewTree: string };
+
+type ReadDeps = Pick<Deps, 'database' | 'registry' | 'projection'>;
+
+/**
+ * Reads a course's registry row as it is now. Learners are told nothing about reviews.
+ * Throws not_found COURSE_NOT_FOUND, permission_denied FORBIDDEN.
+ */
+export async function getCourse(deps: ReadDeps, actor: Actor, courseId: string): Promise<CourseView> {
+  authorize(actor, courseId, (roles) => can(roles, 'course.read-published'));
+  const course = await deps.registry.find(deps.database, courseId);
+  if (course === undefined || (course.deletedAt !== undefined && !seesDeleted(actor))) throw courseNotFound(courseId);
+  const roles = rolesOn(actor, courseId);
+  if (!roles.includes('service') && !can(roles, 'course.read-draft'))
+    return { ...course, reviewState: '', reviewTree: '' };
+  const { review } = await deps.projection.read(deps.database, courseId);
+  return { ...course, reviewState: review?.state ?? 'none', reviewTree: review?.tree ?? '' };
+}

@@ -1,0 +1,147 @@
+import type { Actor } from '@coursewright/platform/actor';
+import type { Cache } from '@coursewright/platform/cache';
+import type { ErrorKind } from '@coursewright/platform/errors';
+import type { Logger } from '@coursewright/platform/logger';
+import type { Outbox } from '@coursewright/platform/outbox';
+import type { Command } from '@coursewright/platform/rpc-call';
+import type { Database, Sql, TxSql } from '@coursewright/platform/sql';
+import type { Card, CardKind, ShownCourse } from '../domain/card.js';
+import type { Course } from '../domain/course.js';
+import type { CourseFacts } from '../domain/facts.js';
+import type { ListQuery, Scope } from '../domain/list-query.js';
+import type { Member } from '../domain/member.js';
+
+/** The rows of the truth: courses and their members. */
+export interface Registry {
+  find(sql: Sql, courseId: string): Promise<Course | undefined>;
+  /** The course with its row locked until the transaction ends. */
+  lock(sql: TxSql, courseId: string): Promise<Course | undefined>;
+  /** False when the course is there already. */
+  insert(sql: TxSql, course: Course): Promise<boolean>;
+  update(sql: TxSql, course: Course): Promise<void>;
+  /** The member, and whether he has just become one. */
+  putMember(sql: TxSql, courseId: string, member: Member): Promise<{ member: Member; added: boolean }>;
+  /** In order of subject and role, after the given pair. */
+  listMembers(sql: Sql, courseId: string, page: MemberPage): Promise<Member[]>;
+  /** Everything about one subject's access in one statement. */
+  readAccess(sql: Sql, courseId: string, subject: string): Promise<AccessRow | undefined>;
+  /** Whether a subject owns a course or has one of these roles on any. */
+  hasRoleAnywhere(sql: Sql, subject: string, roles: readonly string[]): Promise<boolean>;
+}
+
+export interface MemberPage {
+  readonly after?: { readonly subject: string; readonly role: string };
+  readonly limit: number;
+}
+
+export interface AccessRow {
+  readonly course: Course;
+  readonly roles: readonly string[];
+  /** Empty when learners see nothing. */
+  readonly publishedCommit: string;
+}
+
+/** A course that is being made. */
+export interface Intent {
+  /** Also the id of the course. */
+  readonly id: string;
+  /** The subject of the call: the owner of the command. */
+  readonly actor: string;
+  /** Who will own the course. */
+  readonly person: { readonly sub: string; readonly name?: string };
+  readonly command?: Command;
+  readonly fields: Readonly<Record<string, unknown>>;
+  readonly attempts: number;
+  readonly createdAt: Date;
+}
+
+/** How an intent ended. */
+export type IntentEnd = 'done' | 'refused' | 'failed';
+
+/** The rows of courses that are being made. Who works on one holds it by a lease. */
+export interface Intents {
+  insert(sql: TxSql, intent: Intent, leaseMs: number): Promise<void>;
+  /** The open intent of a command, its row locked. */
+  findOpen(sql: Sql, actor: string, key: string): Promise<Intent | undefined>;
+  /** Locks an intent; undefined when it is closed. */
+  lockOpen(sql: TxSql, id: string): Promise<Intent | undefined>;
+  close(sql: Sql, id: string, end: IntentEnd, reason: string): Promise<void>;
+  /** Ends a lease after so many milliseconds from now. */
+  lease(sql: Sql, id: string, ms: number): Promise<void>;
+  /** Takes up to so many open intents that nobody holds. */
+  claim(sql: Sql, options: { limit: number; leaseMs: number }): Promise<Intent[]>;
+  /** Removes intents that were closed more than a week ago. */
+  prune(sql: Sql): Promise<void>;
+}
+
+/** The rows that events make, and the cards that follow from them and the registry. */
+export interface Projection {
+  /** Makes everybody who writes cards of this course wait for this transaction. */
+  lock(sql: TxSql, courseId: string): Promise<void>;
+  read(sql: Sql, courseId: string): Promise<CourseFacts>;
+  /** Replaces facts and the changed cards, and removes cards whose kind is not in `kinds`. */
+  write(sql: TxSql, courseId: string, change: ProjectionChange): Promise<void>;
+  reset(sql: Sql): Promise<void>;
+}
+
+export interface ProjectionChange {
+  readonly facts: CourseFacts;
+  readonly changed: readonly Card[];
+  readonly kinds: readonly CardKind[];
+}
+
+/** Reads pages of cards. */
+export interface Cards {
+  page(query: ListQuery, scope: Scope): Promise<CardPage>;
+  facets(query: ListQuery, scope: Scope): Promise<Facet[]>;
+}
+
+/** Cards in order, each with the value it is sorted by; one more than the limit when there are more. */
+export type CardPage = readonly { readonly shown: ShownCourse; readonly sortValue: string | number }[];
+
+export interface Facet {
+  readonly name: string;
+  readonly values: readonly { readonly value: string; readonly count: number }[];
+}
+
+/** Versioning, as far as this service needs it. */
+export interface Repositories {
+  /**
+   * Makes a course's repository; the same id makes the same one. Resolves to its first commit.
+   * Throws what versioning refuses it with.
+   */
+  create(intent: Intent, limits: { deadlineMs: number }): Promise<string>;
+}
+
+/** Kinds of refusal that another try would only repeat. */
+export const definiteRefusals: readonly ErrorKind[] = [
+  'invalid_argument',
+  'unprocessable',
+  'too_large',
+  'already_exists',
+  'permission_denied',
+  'unsupported_media_type',
+  'gone',
+  'unimplemented',
+];
+
+/** What operations work with. */
+export interface Deps {
+  readonly database: Database;
+  readonly outbox: Outbox;
+  readonly registry: Registry;
+  readonly intents: Intents;
+  readonly projection: Projection;
+  readonly cards: Cards;
+  readonly repositories: Repositories;
+  readonly cache: Cache;
+  readonly logger: Logger;
+  readonly now: () => Date;
+  readonly newId: () => string;
+}
+
+/** On whose behalf an operation runs, and under which command. */
+export interface Caller {
+  readonly actor: Actor;
+  readonly command?: Command;
+}

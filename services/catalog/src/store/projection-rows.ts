@@ -1,0 +1,60 @@
+import type { Card } from '../domain/card.js';
+import { nothingKnown, type CourseFacts } from '../domain/facts.js';
+import type { Projection } from '../operations/ports.js';
+
+const statements = {
+  lock: {
+    name: 'projection_lock',
+    text: `SELECT pg_advisory_xact_lock(hashtextextended('course ' || $1::text, 0))`,
+  },
+  read: { name: 'projection_read', text: 'SELECT facts FROM course_projection WHERE course_id = $1::uuid' },
+  write: {
+    name: 'projection_write',
+    text: `WITH facts AS (
+             INSERT INTO course_projection (course_id, facts) VALUES ($1::uuid, $2::jsonb)
+             ON CONFLICT (course_id) DO UPDATE SET facts = excluded.facts
+           ), gone AS (
+             DELETE FROM course_card WHERE course_id = $1::uuid AND kind <> ALL($4::text[])
+           )
+           INSERT INTO course_card (course_id, kind, shelf, owner, topic, level, language, tags, status, published,
+                                    title_key, created_at, updated_at, shown, search)
+           SELECT $1::uuid, c.kind, c.shelf, c.owner, c.topic, c.level, c.language, c.tags, c.status, c.published,
+                  c.title_key, c.created_at, c.updated_at, c.shown,
+                  setweight(to_tsvector('simple', c.title), 'A') || setweight(to_tsvector('simple', c.labels), 'B')
+                    || setweight(to_tsvector('simple', c.description), 'C')
+           FROM jsonb_to_recordset($3::jsonb) AS c(kind text, shelf text, owner text, topic text, level text, language text,
+                  tags text[], status text, published boolean, title_key text, created_at timestamptz, updated_at timestamptz,
+                  shown jsonb, title text, labels text, description text)
+           ON CONFLICT (course_id, kind) DO UPDATE SET
+             shelf = excluded.shelf, owner = excluded.owner, topic = excluded.topic, level = excluded.level,
+             language = excluded.language, tags = excluded.tags, status = excluded.status, published = excluded.published,
+             title_key = excluded.title_key, created_at = excluded.created_at, updated_at = excluded.updated_at,
+             shown = excluded.shown, search = excluded.search`,
+  },
+  resetCards: { name: 'projection_reset_cards', text: 'DELETE FROM course_card' },
+  resetFacts: { name: 'projection_reset_facts', text: 'DELETE FROM course_projection' },
+};
+
+/** The tables that follow from events. */
+export const projectionRows: Projection = {
+  async lock(sql, courseId) {
+    await sql.rows(statements.lock, [courseId]);
+  },
+  async read(sql, courseId) {
+    const [row] = await sql.rows<{ facts: CourseFacts }>(statements.read, [courseId]);
+    return row?.facts ?? nothingKnown;
+  },
+  async write(sql, courseId, { facts, changed, kinds }) {
+    const cards = JSON.stringify(changed.map(toColumns));
+    await sql.rows(statements.write, [courseId, JSON.stringify(facts), cards, kinds]);
+  },
+  async reset(sql) {
+    await sql.rows(statements.resetCards);
+    await sql.rows(statements.resetFacts);
+  },
+};
+
+function toColumns(card: Card): Record<string, unknown> {
+  const { words, titleKey, createdAt, updatedAt, ...rest } = card;
+  return { ...rest, ...words, title_key: titleKey, created_at: createdAt, updated_at: updatedAt };
+}
