@@ -3,9 +3,13 @@ import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom
 /** The metrics of this process, in Prometheus' form. Labels hold names of methods, routes and events, never ids. */
 export const registry = new Registry();
 
-/** Adds what Node itself knows: memory, event-loop lag, garbage collection. Call once a process. */
+let collecting = false;
+
+/** Adds what Node itself knows: memory, event-loop lag, garbage collection. Once a process, however often it is called. */
 export function collectProcessMetrics(service: string): void {
   registry.setDefaultLabels({ service });
+  if (collecting) return;
+  collecting = true;
   collectDefaultMetrics({ register: registry });
 }
 

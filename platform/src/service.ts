@@ -158,8 +158,9 @@ function inboxCommands<S extends TxSql>(
   if (reset !== undefined) {
     commands['rebuild'] = async () => {
       await wiring.database.tx(async (sql) => {
-        await reset(sql);
+        // Inbox rows first, as consumers lock them, so that a rebuild and a batch cannot wait for each other.
         for (const inbox of inboxes.values()) await inbox.forget(sql);
+        await reset(sql);
       });
       return { rebuilt: await catchUp() };
     };

@@ -1,0 +1,79 @@
+import { EventSourceServiceDefinition } from '@coursewright/proto/coursewright/common/v1/event_source';
+import { authorizeService } from '../actor.js';
+import { AppError } from '../errors.js';
+import type { Event } from '../event.js';
+import { newId } from '../ids.js';
+import { createTokenVerifier } from '../internal-token.js';
+import { createLogger } from '../logger.js';
+import { createRpcServer, serve, type Served } from '../rpc-server.js';
+import type { TestKeys } from './keys.js';
+
+/** A peer whose events the test decides: it answers what consumers ask a source, and keeps everything in memory. */
+export interface TestEventSource {
+  readonly address: string;
+  /** Makes the next event of a course. */
+  emit(courseId: string, type: string, data: Readonly<Record<string, unknown>>): Event;
+  /** Puts another event at a place that has been taken, as after a repair. */
+  replace(courseId: string, seq: number, data: Readonly<Record<string, unknown>>): void;
+  setState(courseId: string, state: Readonly<Record<string, unknown>>): void;
+  /** Forgets all events, as after their retention; state and watermarks stay. */
+  expire(): void;
+  stop(): Promise<void>;
+}
+
+/** Starts a peer on a port of its own; more services may be served beside its events. */
+export async function startEventSource(
+  source: string,
+  keys: TestKeys,
+  services: readonly Served[] = [],
+): Promise<TestEventSource> {
+  const events = new Map<string, Event[]>();
+  const marks = new Map<string, number>();
+  const states = new Map<string, Readonly<Record<string, unknown>>>();
+  const epoch = newId();
+  const served = serve(EventSourceServiceDefinition, {
+    async eventsSince({ courseId, afterSeq, limit }, call) {
+      authorizeService(call.actor);
+      const watermark = marks.get(courseId) ?? 0;
+      const kept = (events.get(courseId) ?? []).filter((event) => event.seq > afterSeq).slice(0, limit || 200);
+      const expired = watermark > afterSeq && kept[0]?.seq !== afterSeq + 1;
+      const stored = kept.map(({ at, data, ...event }) => ({ ...event, time: at, data: { ...data }, traceparent: '' }));
+      return { events: expired ? [] : stored, expired, watermark };
+    },
+    async watermarks(_request, call) {
+      authorizeService(call.actor);
+      return { watermarks: [...marks].map(([courseId, seq]) => ({ courseId, seq })), next: '', epoch };
+    },
+    async getState({ courseId }, call) {
+      authorizeService(call.actor);
+      const state = states.get(courseId);
+      if (state === undefined) throw new AppError('not_found', 'COURSE_NOT_FOUND', { courseId });
+      return { seq: marks.get(courseId) ?? 0, epoch, state };
+    },
+  });
+  const server = createRpcServer({
+    host: '127.0.0.1',
+    port: 0,
+    services: [served, ...services],
+    verifier: createTokenVerifier(keys.public),
+    logger: createLogger(source, 'silent'),
+  });
+  const port = await server.start();
+  return {
+    address: `127.0.0.1:${port}`,
+    emit(courseId, type, data) {
+      const seq = (marks.get(courseId) ?? 0) + 1;
+      const event: Event = { id: newId(), source, type, courseId, seq, epoch, at: new Date(), data };
+      events.set(courseId, [...(events.get(courseId) ?? []), event]);
+      marks.set(courseId, seq);
+      return event;
+    },
+    replace(courseId, seq, data) {
+      const changed = (events.get(courseId) ?? []).map((event) => (event.seq === seq ? { ...event, data } : event));
+      events.set(courseId, changed);
+    },
+    setState: (courseId, state) => void states.set(courseId, state),
+    expire: () => events.clear(),
+    stop: () => server.stop(100),
+  };
+}
