@@ -1,12 +1,13 @@
 import type {
   EventSourceServiceDefinition,
+  GetStateResponse,
   StoredEvent,
 } from '@coursewright/proto/coursewright/common/v1/event_source';
 import { AppError, isTransient } from './errors.js';
 import type { Event } from './event.js';
 import { newId } from './ids.js';
 import type { RpcClient } from './rpc-client.js';
-import type { Database, Sql, TxSql } from './sql.js';
+import { sqlState, type Database, type Sql, type TxSql } from './sql.js';
 
 /** What an event does here, in the transaction that also records that it did. */
 export type EventHandler<S extends TxSql> = (sql: S, event: Event) => Promise<void>;
@@ -154,9 +155,27 @@ class CourseInbox<S extends TxSql> implements Inbox {
       const answer = await this.source.client.eventsSince({ courseId, afterSeq: row?.seq ?? 0 }, { token });
       const otherEpoch =
         row !== undefined && row.seq > 0 && answer.events[0] !== undefined && answer.events[0].epoch !== row.epoch;
-      if (answer.expired || otherEpoch) await this.takeState(courseId);
+      if (answer.expired || otherEpoch) await this.takeState(courseId, row?.seq ?? 0);
       else if (answer.events.length === 0) return moved;
-      else await this.apply(answer.events.map((event) => fromStored(this.name, event)));
+      else await this.take(answer.events.map((event) => fromStored(this.name, event)));
+    }
+  }
+
+  /** Applies fetched events of one course; one that is itself to blame is buried, so that no other course waits for it. */
+  private async take(events: readonly Event[]): Promise<void> {
+    try {
+      await this.apply(events);
+    } catch (error) {
+      if (!isPoison(error)) throw error;
+      for (const event of events) {
+        const failure = await this.apply([event]).then(
+          () => undefined,
+          (cause: unknown) => ({ cause }),
+        );
+        if (failure === undefined) continue;
+        if (!isPoison(failure.cause)) throw failure.cause;
+        return this.bury(event, String(failure.cause));
+      }
     }
   }
 
@@ -172,7 +191,7 @@ class CourseInbox<S extends TxSql> implements Inbox {
         const row = known.get(mark.courseId);
         if (row?.parked) continue;
         if (row !== undefined && row.epoch !== page.epoch) {
-          await this.takeState(mark.courseId);
+          await this.takeState(mark.courseId, row.seq);
           behind += 1;
         } else if ((row?.seq ?? 0) < mark.seq && (await this.catchUp(mark.courseId))) behind += 1;
       }
@@ -212,8 +231,29 @@ class CourseInbox<S extends TxSql> implements Inbox {
     return row;
   }
 
-  private async takeState(courseId: string): Promise<void> {
+  /** Takes the source's state; one that cannot take effect parks its course like an event. What fails at the source is thrown. */
+  private async takeState(courseId: string, seq: number): Promise<void> {
     const answer = await this.source.client.getState({ courseId }, { token: await this.source.token() });
+    try {
+      await this.applyState(courseId, answer);
+    } catch (error) {
+      if (!isPoison(error)) throw error;
+      const data = answer.state ?? {};
+      const state = {
+        id: newId(),
+        source: this.name,
+        type: 'state',
+        courseId,
+        seq,
+        epoch: answer.epoch,
+        at: new Date(),
+        data,
+      };
+      await this.bury(state, String(error));
+    }
+  }
+
+  private async applyState(courseId: string, answer: GetStateResponse): Promise<void> {
     await this.database.tx(async (sql) => {
       await sql.rows(statements.open, [this.name, [courseId], answer.epoch]);
       const [row] = await sql.rows<InboxRow>(statements.lock, [this.name, [courseId]]);
@@ -248,5 +288,9 @@ function fromStored(source: string, stored: StoredEvent): Event {
 
 /** True when the event itself is to blame, so that another try would fail as well. */
 export function isPoison(error: unknown): boolean {
-  return !isTransient(error) && !(error instanceof AppError && error.kind === 'conflict');
+  if (error instanceof AppError) return !isTransient(error) && error.kind !== 'conflict';
+  return !passingStates.has(sqlState(error)?.slice(0, 2) ?? '');
 }
+
+// SQLSTATE classes: connection, deadlock or serialization, resources, locks, cancelled by an operator or a timeout.
+const passingStates = new Set(['08', '40', '53', '55', '57']);
