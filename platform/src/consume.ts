@@ -23,6 +23,7 @@ export interface EventConsumer {
 
 const batchSize = 100;
 const triesBeforeBurial = 5;
+const firstPauseMs = 250;
 const catchUpEveryMs = 5 * 60 * 1000;
 const effectDelay = latency('event_effect_delay_seconds', 'Time from an event to its effect', ['source', 'type']);
 const outcomes = counter('event_outcomes_total', 'What became of delivered events', ['source', 'outcome']);
@@ -44,28 +45,31 @@ export function createConsumer(options: ConsumerOptions): EventConsumer {
     return catching;
   };
   const tryToCatchUp = async (): Promise<void> => {
-    for (let pause = 250; !stopping; pause = Math.min(pause * 2, 2_000)) {
+    for (let pause = firstPauseMs; !stopping; pause = Math.min(pause * 2, 2_000)) {
       try {
         const behind = await options.inbox.catchUpAll();
         if (behind > 0) logger.info({ source, courses: behind }, 'caught up from the source');
         return;
       } catch (error) {
-        logger.warn({ source, reason: String(error) }, 'source not reachable yet');
+        if (pause === firstPauseMs) logger.warn({ source, reason: String(error) }, 'source not reachable yet');
         await new Promise((resolve) => setTimeout(resolve, pause));
       }
     }
   };
   const run = async (): Promise<void> => {
+    let complained = false;
     while (!stopping) {
       try {
         const connection = await nats.connected;
         messages = await openMessages(connection, options);
+        complained = false;
         if (stopping) break;
         void catchUpSoon();
         void stopWhenLost(messages);
         await pump(messages, options);
       } catch (error) {
-        if (!stopping) logger.warn({ source, reason: String(error) }, 'event stream not ready');
+        if (!stopping && !complained) logger.warn({ source, reason: String(error) }, 'event stream not ready');
+        complained = true;
       }
       if (!stopping) await new Promise((resolve) => setTimeout(resolve, 500));
     }
