@@ -1,39 +1,23 @@
-import { existsSync, readFileSync } from 'node:fs';
-import { gunzipSync } from 'node:zlib';
 import { describe, expect, it } from '@jest/globals';
 import { normalizeLesson } from '@coursewright/course-model/normalize-lesson';
 import { projectLesson } from '@coursewright/course-model/project-lesson';
 import { isId } from '@coursewright/platform/ids';
-import { extract } from 'tar-stream';
-import type { Archive } from '../src/domain/archive.js';
 import type { PlannedNode } from '../src/domain/import-plan.js';
 import { emptyReport, type ImportReport } from '../src/domain/import-report.js';
 import { readOlxCourse } from '../src/domain/olx/read-course.js';
+import { renderLesson } from '../src/domain/render.js';
+import { archiveOf, demoCourse } from './support.js';
 
-const DEMO = new URL('../../../../shared/data/olx-demo-course.tar.gz', import.meta.url);
 const IMPORT = '0190a000-0000-7000-8000-000000000001';
 const LISTS = ['materials', 'exercises', 'assessments'] as const;
-const present = existsSync(DEMO);
-if (!present) console.warn(`skipped: ${DEMO.pathname} is not there`);
+const demo = demoCourse();
 
-async function archiveOf(gzip: Buffer): Promise<Archive> {
-  const files = new Map<string, Buffer>();
-  const tar = extract();
-  tar.end(gunzipSync(gzip));
-  for await (const entry of tar) {
-    const parts: Buffer[] = [];
-    for await (const part of entry) parts.push(part as Buffer);
-    if (entry.header.type === 'file') files.set(entry.header.name.replace(/^\.\//, ''), Buffer.concat(parts));
-  }
-  return { paths: [...files.keys()].sort(), read: (path) => files.get(path) };
-}
-
-(present ? describe : describe.skip)('the Open edX demo course', () => {
+(demo ? describe : describe.skip)('the Open edX demo course', () => {
   let nodes: PlannedNode[] = [];
   let report: ImportReport = emptyReport();
   const load = async () => {
     if (nodes.length > 0) return;
-    const archive = await archiveOf(readFileSync(DEMO));
+    const archive = await archiveOf(demo!);
     report = emptyReport();
     nodes = [...readOlxCourse(archive, IMPORT, report)];
   };
@@ -55,7 +39,7 @@ async function archiveOf(gzip: Buffer): Promise<Archive> {
     ]);
     expect(keys).toHaveLength(401);
     expect(new Set(keys).size).toBe(401);
-    const archive = await archiveOf(readFileSync(DEMO));
+    const archive = await archiveOf(demo!);
     const text = (path: string) => Buffer.from(archive.read(`olx-demo-course/course/${path}`) ?? '').toString();
     const named = new Set<string>();
     for (const path of archive.paths) {
@@ -73,7 +57,7 @@ async function archiveOf(gzip: Buffer): Promise<Archive> {
 
   it('keeps the order of every lesson across its lists', async () => {
     await load();
-    const archive = await archiveOf(readFileSync(DEMO));
+    const archive = await archiveOf(demo!);
     let mixed = 0;
     for (const node of nodes.filter(({ kind }) => kind === 'lesson')) {
       const xml = Buffer.from(archive.read(`olx-demo-course/course/${node.source.key}.xml`) ?? '').toString();
@@ -145,7 +129,7 @@ async function archiveOf(gzip: Buffer): Promise<Archive> {
 
   it('gives the same nodes again for the same import, others for another', async () => {
     await load();
-    const archive = await archiveOf(readFileSync(DEMO));
+    const archive = await archiveOf(demo!);
     const again = [...readOlxCourse(archive, IMPORT, emptyReport())];
     expect(again).toEqual(nodes);
     expect(nodes.every((node) => isId(node.id))).toBe(true);
@@ -153,5 +137,22 @@ async function archiveOf(gzip: Buffer): Promise<Archive> {
       [...readOlxCourse(archive, IMPORT.replace(/1$/, '2'), emptyReport())].map((node) => node.id),
     );
     expect(nodes.some((node) => others.has(node.id))).toBe(false);
+  });
+
+  it('renders with no script, handler or script URL, for any audience', async () => {
+    await load();
+    let scripted = 0;
+    for (const node of nodes.filter(({ content }) => content !== undefined)) {
+      const stored = normalizeLesson(node.content, null, () => '');
+      if (!stored.ok) throw new Error('not storable');
+      scripted += (node.content?.materials ?? []).filter((item) => /<script/i.test(String(item.content))).length;
+      for (const audience of ['learner', 'grader'] as const) {
+        const page = renderLesson(projectLesson(stored.body.doc, audience));
+        for (const { html } of page.items)
+          expect(html).not.toMatch(/<script|<iframe|<style|<object|<[^>]+\son\w+=|<[^>]+javascript:/i);
+      }
+    }
+    // The raw bodies keep what came; what is sent to be shown does not.
+    expect(scripted).toBeGreaterThan(50);
   });
 });

@@ -1,6 +1,6 @@
 import type { ProjectedLesson } from '@coursewright/course-model/project-lesson';
 import MarkdownIt from 'markdown-it';
-import sanitizeHtml from 'sanitize-html';
+import type { Attributes, IOptions } from 'sanitize-html';
 
 /** Raised whenever the same document would be rendered to other HTML; part of every cache key and of learners' hashes. */
 export const RENDER_VERSION = 1;
@@ -21,9 +21,12 @@ export interface RenderedPage {
   items: RenderedItem[];
 }
 
+// CommonJS that requires the ES module which the OLX reader imports: loaded after that is linked, or the two wait for each other.
+const { default: sanitizeHtml } = await import('sanitize-html');
+
 const markdown = new MarkdownIt({ html: true, linkify: false, typographer: false });
 
-const OPTIONS: sanitizeHtml.IOptions = {
+const OPTIONS: IOptions = {
   allowedTags: (
     'a abbr b bdi bdo big blockquote br caption center cite code col colgroup dd del details dfn div dl dt em figcaption figure h1 h2 h3 ' +
     'h4 h5 h6 hr i img ins kbd li mark ol p pre q rp rt ruby s samp section small span strike strong sub summary sup table tbody td tfoot ' +
@@ -56,7 +59,7 @@ const OPTIONS: sanitizeHtml.IOptions = {
 };
 
 /** Pictures inside of a text may be pixels only: an SVG is a document that can hold script. */
-function safeImage(attribs: sanitizeHtml.Attributes): sanitizeHtml.Attributes {
+function safeImage(attribs: Attributes): Attributes {
   const { src, ...others } = attribs;
   const inline = /^\s*data:/i.test(src ?? '');
   if (inline && !/^data:image\/(png|jpeg|gif|webp);base64,[A-Za-z0-9+/=\s]*$/.test(src ?? ''))

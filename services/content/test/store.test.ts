@@ -1,0 +1,246 @@
+import { randomBytes } from 'node:crypto';
+import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { gzipSync } from 'node:zlib';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { bodyOf, type Body } from '@coursewright/course-model/body';
+import { canonicalJson } from '@coursewright/course-model/canonical';
+import { emptyLesson } from '@coursewright/course-model/lesson';
+import { normalizeLesson } from '@coursewright/course-model/normalize-lesson';
+import { newId, toHash } from '@coursewright/platform/ids';
+import { createLogger } from '@coursewright/platform/logger';
+import { testServers } from '@coursewright/platform/testing/servers';
+import fc from 'fast-check';
+import { MongoClient } from 'mongodb';
+import { openBodyStore, type BodyStore } from '../src/store/mongo-bodies.js';
+import { createSpool } from '../src/store/spool.js';
+import { tarOf, zipOf } from './support.js';
+
+const logger = createLogger('test', 'silent');
+const LIMITS = { entries: 100, fileBytes: 20_000_000, totalBytes: 40_000_000, ratio: 100 };
+
+interface Row {
+  _id: string;
+  doc: unknown;
+  touchedAt: Date;
+  refs: string[];
+  size: number;
+}
+
+function bodyWith(content: unknown): Body {
+  const result = normalizeLesson({ exercises: [{ type: 'x', content }] }, null, newId);
+  if (!result.ok) throw new Error(JSON.stringify(result.problems));
+  return result.body;
+}
+
+describe('bodies in MongoDB', () => {
+  const courseId = newId();
+  let url = '';
+  let client: MongoClient;
+  let store: BodyStore;
+  let clock = new Date('2026-01-01T00:00:00Z');
+  const rows = () => client.db().collection<Row>('bodies');
+  /** A store that has read nothing yet, so that reads reach the server. */
+  const cold = <T>(work: (store: BodyStore) => Promise<T>): Promise<T> => {
+    const other = openBodyStore(url, logger);
+    return work(other).finally(() => other.close());
+  };
+
+  beforeAll(async () => {
+    const base = new URL(testServers().mongodb);
+    base.pathname = `/t_content_${randomBytes(5).toString('hex')}`;
+    url = base.href;
+    client = new MongoClient(url, { retryWrites: false });
+    store = openBodyStore(url, logger, () => clock);
+  });
+  afterAll(async () => {
+    await client.db().dropDatabase();
+    await Promise.all([client.close(), store.close()]);
+  });
+
+  it('reads back what was written, whatever JSON the document holds', async () => {
+    const key = fc.oneof(
+      fc.string(),
+      fc.constantFrom('', 'a.b', '.', '0', '-1', 'x$', 'constructor', 'toString', 'é', 'length'),
+    );
+    const { value } = fc.letrec<{ value: unknown }>((tie) => ({
+      value: fc.oneof(
+        { maxDepth: 4 },
+        fc.string({ unit: 'grapheme' }),
+        fc.double({ noNaN: true, noDefaultInfinity: true }),
+        fc.maxSafeInteger(),
+        fc.constantFrom(0, -0, 2 ** 31, -(2 ** 31) - 1, 2 ** 53 - 1, 1e300, 5e-324, null, true, false),
+        fc.array(tie('value'), { maxLength: 4 }),
+        fc.dictionary(key, tie('value'), { maxKeys: 5 }),
+      ),
+    }));
+    await fc.assert(
+      fc.asyncProperty(fc.array(value, { minLength: 1, maxLength: 20 }), async (contents) => {
+        const bodies = contents.flatMap((content) => {
+          const result = normalizeLesson({ exercises: [{ type: 'x', content }] }, null, newId);
+          return result.ok ? [result.body] : [];
+        });
+        await store.putMany(courseId, bodies);
+        const read = await cold((other) =>
+          other.getMany(
+            courseId,
+            bodies.map((body) => toHash(body.hash)),
+          ),
+        );
+        for (const body of bodies) expect(canonicalJson(read.get(toHash(body.hash)))).toBe(body.canonical);
+      }),
+      { numRuns: 40 },
+    );
+  });
+
+  it('keeps one row for one body, and only moves the time of its last use on', async () => {
+    const body = bodyWith('once /static/a.png');
+    const id = `${courseId}:${toHash(body.hash)}`;
+    await Promise.all(Array.from({ length: 20 }, () => store.putMany(courseId, [body])));
+    clock = new Date('2026-03-01T00:00:00Z');
+    await store.putMany(courseId, [body]);
+    clock = new Date('2026-02-01T00:00:00Z');
+    await store.putMany(courseId, [body]);
+    const found = await rows().find({ _id: id }).toArray();
+    expect(found).toMatchObject([
+      { touchedAt: new Date('2026-03-01T00:00:00Z'), size: body.size, refs: ['static:a.png'] },
+    ]);
+  });
+
+  it('stores the same body at once from two processes without an error', async () => {
+    await cold(async (other) => {
+      for (let round = 0; round < 10; round++) {
+        const bodies = Array.from({ length: 10 }, (_, i) => bodyWith(`race ${round} ${i}`));
+        await Promise.all([store.putMany(courseId, bodies), other.putMany(courseId, bodies)]);
+        expect(
+          (
+            await other.getMany(
+              courseId,
+              bodies.map((body) => toHash(body.hash)),
+            )
+          ).size,
+        ).toBe(10);
+      }
+    });
+  });
+
+  it('keeps the courses apart', async () => {
+    const body = bodyWith('mine');
+    await store.putMany(courseId, [body]);
+    await expect(cold((other) => other.get(newId(), toHash(body.hash)))).rejects.toMatchObject({
+      kind: 'internal',
+      reason: 'BODY_MISSING',
+    });
+  });
+
+  it('finds a body out that does not have its hash', async () => {
+    const body = bodyWith('true');
+    await store.putMany(courseId, [body]);
+    const hash = toHash(body.hash);
+    await rows().updateOne({ _id: `${courseId}:${hash}` }, { $set: { 'doc.exercises.0.content': 'false' } });
+    await cold(async (other) => {
+      await expect(other.get(courseId, hash)).rejects.toMatchObject({ kind: 'internal', reason: 'BODY_CORRUPT' });
+      expect(await other.getMany(courseId, [hash])).toEqual(new Map());
+    });
+  });
+
+  it('says unavailable and when to come back while the server is away', async () => {
+    const port = await new Promise<number>((resolve) => {
+      const server = createServer().listen(0, '127.0.0.1', () => {
+        const address = server.address();
+        server.close(() => resolve(typeof address === 'object' && address ? address.port : 0));
+      });
+    });
+    const away = openBodyStore(`mongodb://127.0.0.1:${port}/x`, logger);
+    const expected = { kind: 'unavailable', reason: 'BODY_STORE_UNAVAILABLE', details: { retryAfterSeconds: 2 } };
+    await expect(away.putMany(courseId, [bodyOf(emptyLesson())])).rejects.toMatchObject(expected);
+    await expect(away.getMany(courseId, ['x'])).rejects.toMatchObject(expected);
+    await away.close();
+  });
+});
+
+describe('archives on disk', () => {
+  let folder = '';
+  let spool = createSpool('');
+  const open = async (bytes: Buffer, mediaType = 'application/gzip', limits = LIMITS) => {
+    const id = newId();
+    await spool.write(id, toStream(bytes), 1e9);
+    return spool.open(id, mediaType, limits);
+  };
+  async function* toStream(bytes: Buffer): AsyncGenerator<Uint8Array> {
+    for (let at = 0; at < bytes.length; at += 1000) yield bytes.subarray(at, at + 1000);
+  }
+  beforeAll(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'cw-spool-'));
+    spool = createSpool(folder);
+  });
+  afterAll(() => rm(folder, { recursive: true }));
+
+  it('unpacks tar.gz and zip alike', async () => {
+    const files = { 'a.xml': '<a/>', 'b/c.html': 'é'.repeat(5000), empty: '' };
+    for (const [mediaType, bytes] of [
+      ['application/gzip', await tarOf(Object.entries(files))],
+      ['application/zip', zipOf(files)],
+    ] as const) {
+      const archive = await open(bytes, mediaType);
+      expect(archive.paths).toEqual(['a.xml', 'b/c.html', 'empty']);
+      for (const [path, text] of Object.entries(files))
+        expect(Buffer.from(archive.read(path) ?? 'x').toString()).toBe(text);
+      expect(archive.read('nowhere')).toBeUndefined();
+      await archive.close();
+    }
+  });
+
+  it('lists links and doubles, and never writes a name of the archive to the disk', async () => {
+    const archive = await open(
+      await tarOf([
+        ['a', '1'],
+        ['link', { link: '/etc/passwd' }],
+        ['a', '2'],
+      ]),
+    );
+    expect(archive.skipped.map(({ source, kept }) => [source, kept])).toEqual([
+      ['link', false],
+      ['a', false],
+    ]);
+    expect(Buffer.from(archive.read('a') ?? '').toString()).toBe('2');
+    await archive.close();
+    expect((await readdir(folder)).every((name) => /^[0-9a-f-]{36}\.archive$/.test(name))).toBe(true);
+  });
+
+  it.each([
+    ['ARCHIVE_UNSAFE', () => tarOf([['../../etc/cron.d/x', 'x']])],
+    ['ARCHIVE_UNSAFE', () => tarOf([['/etc/x', 'x']])],
+    ['ARCHIVE_TOO_LARGE', () => tarOf(Array.from({ length: 101 }, (_, i) => [`f${i}`, ''] as const))],
+    ['ARCHIVE_TOO_LARGE', () => tarOf([['zeros', '\0'.repeat(15_000_000)]])],
+    ['ARCHIVE_TOO_LARGE', () => Promise.resolve(gzipSync(Buffer.alloc(60_000_000)))],
+    ['ARCHIVE_BROKEN', () => Promise.resolve(gzipSync(randomBytes(5000)))],
+    ['ARCHIVE_BROKEN', async () => (await tarOf([['a', 'x'.repeat(50_000)]])).subarray(0, 100)],
+    ['ARCHIVE_BROKEN', () => Promise.resolve(Buffer.from([0x1f, 0x8b, 1, 2, 3]))],
+  ])('%s: refuses what is hostile or broken (%#)', async (reason, make) => {
+    await expect(make().then((bytes) => open(bytes))).rejects.toMatchObject({ kind: 'unprocessable', reason });
+    expect((await readdir(folder)).filter((name) => name.endsWith('.unpacked'))).toEqual([]);
+  });
+
+  it('refuses hostile and broken zips', async () => {
+    const zip = zipOf({ 'a.xml': 'x' });
+    await expect(open(zip.subarray(0, -10), 'application/zip')).rejects.toMatchObject({ reason: 'ARCHIVE_BROKEN' });
+    const evil = Buffer.from(zipOf({ 'aa/x.xml': 'x' }).toString('latin1').replaceAll('aa/x', '../x'), 'latin1');
+    await expect(open(evil, 'application/zip')).rejects.toMatchObject({
+      kind: 'unprocessable',
+      reason: expect.stringMatching(/UNSAFE|BROKEN/),
+    });
+  });
+
+  it('takes no more bytes than allowed, and leaves nothing behind', async () => {
+    const id = newId();
+    await expect(spool.write(id, toStream(Buffer.alloc(5000)), 4000)).rejects.toMatchObject({
+      kind: 'too_large',
+      reason: 'ARCHIVE_TOO_LARGE',
+    });
+    expect(await spool.list()).not.toContain(id);
+    await expect(spool.open(id, 'application/gzip', LIMITS)).rejects.toMatchObject({ reason: 'ARCHIVE_LOST' });
+  });
+});

@@ -1,0 +1,78 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { gzipSync, gunzipSync } from 'node:zlib';
+import { extract, pack } from 'tar-stream';
+import type { Archive } from '../src/domain/archive.js';
+
+const DEMO = new URL('../../../../shared/data/olx-demo-course.tar.gz', import.meta.url);
+
+/** The packed demo course of Open edX, or undefined (with a printed reason) where it is not at hand. */
+export function demoCourse(): Buffer | undefined {
+  if (existsSync(DEMO)) return readFileSync(DEMO);
+  console.warn(`skipped: ${DEMO.pathname} is not there`);
+  return undefined;
+}
+
+/** A packed archive as the importer sees it when it is unpacked. */
+export async function archiveOf(gzip: Buffer): Promise<Archive> {
+  const files = new Map<string, Buffer>();
+  const tar = extract();
+  tar.end(gunzipSync(gzip));
+  for await (const entry of tar) {
+    const parts: Buffer[] = [];
+    for await (const part of entry) parts.push(part as Buffer);
+    if (entry.header.type === 'file') files.set(entry.header.name.replace(/^\.\//, ''), Buffer.concat(parts));
+  }
+  return { paths: [...files.keys()].sort(), read: (path) => files.get(path) };
+}
+
+/** A tar.gz of files; a value of another type than string stands for a link to that name. */
+export async function tarOf(files: readonly (readonly [string, string | { link: string }])[]): Promise<Buffer> {
+  const tar = pack();
+  for (const [name, content] of files) {
+    if (typeof content === 'string') tar.entry({ name }, content);
+    else tar.entry({ name, type: 'symlink', linkname: content.link });
+  }
+  tar.finalize();
+  const parts: Buffer[] = [];
+  for await (const part of tar) parts.push(part as Buffer);
+  return gzipSync(Buffer.concat(parts));
+}
+
+const CRC = Array.from({ length: 256 }, (_, n) => {
+  let c = n;
+  for (let k = 0; k < 8; k++) c = c & 1 ? 0xedb88320 ^ (c >>> 1) : c >>> 1;
+  return c >>> 0;
+});
+const crc32 = (bytes: Buffer) =>
+  (bytes.reduce((c, byte) => (CRC[(c ^ byte) & 0xff] ?? 0) ^ (c >>> 8), 0xffffffff) ^ 0xffffffff) >>> 0;
+
+/** A zip of stored (uncompressed) files. */
+export function zipOf(files: Record<string, string>): Buffer {
+  const locals: Buffer[] = [];
+  const centrals: Buffer[] = [];
+  let offset = 0;
+  for (const [name, text] of Object.entries(files)) {
+    const path = Buffer.from(name);
+    const data = Buffer.from(text);
+    const fields = Buffer.alloc(26);
+    fields.writeUInt16LE(20, 0);
+    fields.writeUInt16LE(0x800, 2);
+    fields.writeUInt32LE(crc32(data), 10);
+    fields.writeUInt32LE(data.length, 14);
+    fields.writeUInt32LE(data.length, 18);
+    fields.writeUInt16LE(path.length, 22);
+    const local = Buffer.concat([Buffer.from('PK\x03\x04'), fields, path, data]);
+    const tail = Buffer.alloc(14);
+    tail.writeUInt32LE(offset, 10);
+    centrals.push(Buffer.concat([Buffer.from('PK\x01\x02'), Buffer.from([20, 3]), fields, tail, path]));
+    locals.push(local);
+    offset += local.length;
+  }
+  const central = Buffer.concat(centrals);
+  const end = Buffer.alloc(18);
+  end.writeUInt16LE(centrals.length, 4);
+  end.writeUInt16LE(centrals.length, 6);
+  end.writeUInt32LE(central.length, 8);
+  end.writeUInt32LE(offset, 12);
+  return Buffer.concat([...locals, central, Buffer.from('PK\x05\x06'), end]);
+}
