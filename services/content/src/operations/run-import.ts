@@ -17,10 +17,11 @@ export interface ImportDeps {
   readonly imports: Imports;
   readonly spool: Spool;
   readonly limits: ArchiveLimits;
+  /** Most nodes of one commit and bodies of one call; 1,000 and 500 unless told. */
+  readonly step?: { readonly nodes: number; readonly bodies: number };
 }
 
-const OPS_A_COMMIT = 1000;
-const BODIES_A_CALL = 500;
+const STEP = { nodes: 1000, bodies: 500 };
 const BYTES_A_CALL = 4 * 1024 * 1024;
 /** So many nodes are made between two chances for other work of the process. */
 const NODES_A_TURN = 20;
@@ -110,6 +111,7 @@ interface Adding {
 /** Adds all nodes below the root, step by step; answers how many. Steps that were made before are only counted. */
 async function addAll(deps: ImportDeps, job: ImportJob, { nodes, root, report, signal }: Adding): Promise<number> {
   const made = new Set((await deps.imports.steps(job.id)).map((step) => step.ordinal));
+  const most = deps.step ?? STEP;
   let ordinal = 1;
   let done = 0;
   let step: AddedNode[] = [];
@@ -137,14 +139,14 @@ async function addAll(deps: ImportDeps, job: ImportJob, { nodes, root, report, s
     if (body) {
       bodies.push(body);
       bytes += body.size;
-      if (bodies.length >= BODIES_A_CALL || bytes >= BYTES_A_CALL) await store();
+      if (bodies.length >= most.bodies || bytes >= BYTES_A_CALL) await store();
     }
     const { content: _content, ...rest } = node;
     // Below a course that is there already, what hangs under the plan's root hangs under that course.
     const parentId = node.parentId === root ? job.courseId : node.parentId;
     step.push({ ...rest, parentId, body: body ? toHash(body.hash) : null });
     done++;
-    if (step.length >= OPS_A_COMMIT) await commit();
+    if (step.length >= most.nodes) await commit();
     if (done % NODES_A_TURN === 0) await new Promise((resolve) => setImmediate(resolve));
   }
   await commit();
