@@ -44,7 +44,11 @@ export async function startProcess(parts: readonly Part[]): Promise<TestProcess>
 /** Call options as the gateway would send them for an actor, or as a service would for itself. */
 export interface TestCallers {
   /** Somebody with platform roles and roles on courses: `as('ann', ['author'], { [courseId]: ['admin'] })`. */
-  as(sub: string, roles?: readonly string[], grants?: Readonly<Record<string, readonly string[]>>): Promise<CallOptions>;
+  as(
+    sub: string,
+    roles?: readonly string[],
+    grants?: Readonly<Record<string, readonly string[]>>,
+  ): Promise<CallOptions>;
   service(name: string, onBehalfOf?: Actor['onBehalfOf']): Promise<CallOptions>;
 }
 

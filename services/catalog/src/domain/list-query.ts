@@ -34,9 +34,7 @@ export interface ListQuery {
 
 /** Whose cards: all drafts, public ones alone, or those of one person (drafts where he is staff, else public). */
 export type Scope =
-  | { readonly kind: 'all' }
-  | { readonly kind: 'public' }
-  | { readonly kind: 'person'; readonly subject: string };
+  { readonly kind: 'all' } | { readonly kind: 'public' } | { readonly kind: 'person'; readonly subject: string };
 
 /** The kinds of card a scope can hold. */
 export const kindsOf = (scope: Scope): CardKind[] =>

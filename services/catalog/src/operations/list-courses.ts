@@ -2,7 +2,14 @@ import { createHash } from 'node:crypto';
 import { isService, personOf, type Actor } from '@coursewright/platform/actor';
 import type { ShownCourse } from '../domain/card.js';
 import { forbidden } from '../domain/errors.js';
-import { kindsOf, readListRequest, writeCursor, type ListQuery, type ListRequest, type Scope } from '../domain/list-query.js';
+import {
+  kindsOf,
+  readListRequest,
+  writeCursor,
+  type ListQuery,
+  type ListRequest,
+  type Scope,
+} from '../domain/list-query.js';
 import { staffRoles } from '../domain/member.js';
 import { kindTag, personTag } from './list-cache.js';
 import type { Deps, Facet } from './ports.js';
@@ -28,7 +35,9 @@ export async function listCourses(deps: ListDeps, actor: Actor, request: ListReq
   const query = readListRequest(request);
   const scope = await scopeOf(deps, actor);
   if (query.filters.shelf === 'deleted' && scope.kind !== 'all') throw forbidden();
-  const key = createHash('sha256').update(JSON.stringify([scope, query])).digest('base64url');
+  const key = createHash('sha256')
+    .update(JSON.stringify([scope, query]))
+    .digest('base64url');
   const tags = kindsOf(scope).map(kindTag);
   if (scope.kind === 'person') tags.push(personTag(scope.subject));
   return deps.cache.through(key, { kind: 'course-list', ttlSeconds, tags }, () => load(deps, query, scope));

@@ -51,7 +51,7 @@ export function pageStatement(query: ListQuery, scope: Scope): { text: string; v
   const text =
     second === undefined
       ? `${prelude} ${first}`
-      : `${prelude} SELECT * FROM ((${first}) UNION ALL (${second})) AS both
+      : `${prelude} SELECT * FROM ((${first}) UNION ALL (${second})) AS cards
          ORDER BY sort_value ${direction}, course_id ${direction} LIMIT ${limit}`;
   return { text, values: builder.values };
 }
@@ -134,9 +134,10 @@ export function cardRows(database: Database): Cards {
         once('card_facets', text),
         values,
       );
-      return [...Map.groupBy(rows, (row) => row.name)].map(
-        ([name, own]): Facet => ({ name, values: own.map(({ value, count }) => ({ value, count })) }),
-      );
+      return [...Map.groupBy(rows, (row) => row.name)].map(([name, own]): Facet => ({
+        name,
+        values: own.map(({ value, count }) => ({ value, count })),
+      }));
     },
   };
 }

@@ -1,0 +1,174 @@
+import { createHash, randomBytes } from 'node:crypto';
+import { CatalogServiceDefinition, type ListCoursesRequest } from '@coursewright/proto/coursewright/catalog/v1/catalog';
+import { RequestServiceDefinition } from '@coursewright/proto/coursewright/common/v1/requests';
+import { VersioningServiceDefinition } from '@coursewright/proto/coursewright/versioning/v1/versioning';
+import type { Actor } from '@coursewright/platform/actor';
+import { newId } from '@coursewright/platform/ids';
+import { createLogger } from '@coursewright/platform/logger';
+import { managerOf, openNats } from '@coursewright/platform/nats';
+import type { CallOptions } from '@coursewright/platform/rpc-client';
+import { serve } from '@coursewright/platform/rpc-server';
+import { openDatabase, type PgDatabase } from '@coursewright/platform/sql';
+import { startEventSource, type TestEventSource } from '@coursewright/platform/testing/event-source';
+import { createTestKeys } from '@coursewright/platform/testing/keys';
+import { startProcess, testCallers, type TestCallers, type TestProcess } from '@coursewright/platform/testing/process';
+import { createTestDatabase, testServers } from '@coursewright/platform/testing/servers';
+import { createService } from '../../src/service.js';
+
+export const hashOf = (text: string): string => createHash('sha256').update(text).digest('base64url');
+
+/** A catalog that runs, with peers the test decides and a look into its database. */
+export interface World {
+  readonly versioning: TestEventSource;
+  readonly review: TestEventSource;
+  /** What versioning does when a repository is asked for. */
+  onCreate: (courseId: string, fields: Record<string, unknown>, actor: Actor) => Promise<void>;
+  readonly callers: TestCallers;
+  readonly database: PgDatabase;
+  readonly databaseUrl: string;
+  process(): TestProcess;
+  /** Starts the catalog anew, as after a crash. */
+  restart(): Promise<void>;
+  stop(): Promise<void>;
+}
+
+const migrations = new URL('../../prisma/migrations', import.meta.url).pathname;
+
+export async function startWorld(options: { redisUrl?: string } = {}): Promise<World> {
+  const keys = await createTestKeys();
+  const servers = testServers();
+  const testDatabase = await createTestDatabase('catalog', migrations);
+  const name = `catalog-${randomBytes(4).toString('hex')}`;
+  const { createCourse } = VersioningServiceDefinition.methods;
+  const onlyCreate = { ...VersioningServiceDefinition, methods: { createCourse } };
+  const versioning = await startEventSource('versioning', keys, [
+    serve(onlyCreate, {
+      async createCourse({ courseId, fields }, call) {
+        await world.onCreate(courseId, fields ?? {}, call.actor);
+        return { courseId, branch: 'main', commit: hashOf(`first ${courseId}`) };
+      },
+    }),
+  ]);
+  const review = await startEventSource('review', keys);
+  const start = async (): Promise<TestProcess> =>
+    startProcess(
+      await createService({
+        name,
+        host: '127.0.0.1',
+        port: 0,
+        opsPort: 0,
+        databaseUrl: testDatabase.url,
+        natsUrl: servers.nats,
+        redisUrl: options.redisUrl ?? servers.redis,
+        versioningAddress: versioning.address,
+        reviewAddress: review.address,
+        tokenKey: keys.private['catalog']!,
+        tokenKeys: keys.public,
+        otlpEndpoint: undefined,
+        logLevel: process.env['TEST_LOG_LEVEL'] ?? 'silent',
+      }),
+    );
+  let running = await start();
+  const database = openDatabase({ url: testDatabase.url, maxConnections: 4 });
+  const world: World = {
+    versioning,
+    review,
+    onCreate: async () => undefined,
+    callers: testCallers(keys),
+    database,
+    databaseUrl: testDatabase.url,
+    process: () => running,
+    async restart() {
+      await running.stop();
+      running = await start();
+    },
+    async stop() {
+      await running.stop();
+      await Promise.all([versioning.stop(), review.stop(), database.close()]);
+      await forgetStreams(servers.nats, name);
+      await testDatabase.drop();
+    },
+  };
+  return world;
+}
+
+async function forgetStreams(url: string, name: string): Promise<void> {
+  const nats = openNats(url, 'cleanup', createLogger('cleanup', 'silent'));
+  const manager = await managerOf(await nats.connected);
+  await manager.streams.delete(`CW_${name.toUpperCase()}`).catch(() => undefined);
+  for (const source of ['versioning', 'review'])
+    await manager.consumers.delete(`CW_${source.toUpperCase()}`, `${name}--${source}`).catch(() => undefined);
+  await nats.close();
+}
+
+export const catalogOf = (world: World) => world.process().channel.client(CatalogServiceDefinition);
+export const requestsOf = (world: World) => world.process().channel.client(RequestServiceDefinition);
+
+/** Brings in everything the peers have said. */
+export const catchUp = (world: World): Promise<unknown> => world.process().command('catch-up');
+
+const counts = { units: 1, modules: 2, lessons: 3, assignments: 0 };
+
+/** The data of `committed`, on the default branch unless another is named. */
+export function committed(courseId: string, fields: object, tree: string, more: object = {}): Record<string, unknown> {
+  return {
+    courseId,
+    branchId: newId(),
+    branch: 'main',
+    defaultBranch: true,
+    commit: hashOf(`commit of ${tree}`),
+    tree: hashOf(tree),
+    authorId: 'ann',
+    at: new Date().toISOString(),
+    kind: 'edit',
+    rootFields: fields,
+    counts,
+    ...more,
+  };
+}
+
+export function published(courseId: string, fields: object, tree: string, version: number): Record<string, unknown> {
+  return {
+    courseId,
+    commit: hashOf(`commit of ${tree}`),
+    tree: hashOf(tree),
+    version,
+    publishedBy: 'pub',
+    at: new Date().toISOString(),
+    rootFields: fields,
+    counts,
+  };
+}
+
+/** A registered course with one commit that the catalog has heard of, and a publication when wanted. */
+export async function makeCourse(
+  world: World,
+  options: { owner?: string; fields?: object; publish?: boolean },
+): Promise<string> {
+  const courseId = newId();
+  const fields = { title: 'A course', ...options.fields };
+  await catalogOf(world).registerCourse(
+    { courseId, owner: options.owner ?? 'ann' },
+    await world.callers.service('content'),
+  );
+  world.versioning.emit(courseId, 'committed', committed(courseId, fields, `tree of ${courseId}`));
+  if (options.publish)
+    world.versioning.emit(courseId, 'published', published(courseId, fields, `tree of ${courseId}`, 1));
+  await catchUp(world);
+  return courseId;
+}
+
+/** Ids of a list, page after page. */
+export async function listAll(
+  world: World,
+  caller: CallOptions,
+  request: Partial<ListCoursesRequest> = {},
+): Promise<string[]> {
+  const ids: string[] = [];
+  for (let cursor = ''; ;) {
+    const page = await catalogOf(world).listCourses({ ...request, cursor }, caller);
+    ids.push(...page.courses.map((course) => course.courseId));
+    if (page.next === '') return ids;
+    cursor = page.next;
+  }
+}
