@@ -16,8 +16,8 @@ export interface TestEventSource {
   /** Puts another event at a place that has been taken, as after a repair. */
   replace(courseId: string, seq: number, data: Readonly<Record<string, unknown>>): void;
   setState(courseId: string, state: Readonly<Record<string, unknown>>): void;
-  /** Forgets all events, as after their retention; state and watermarks stay. */
-  expire(): void;
+  /** Forgets a course's events, as after their retention; its state and watermark stay. */
+  forget(courseId: string): void;
   stop(): Promise<void>;
 }
 
@@ -73,7 +73,7 @@ export async function startEventSource(
       events.set(courseId, changed);
     },
     setState: (courseId, state) => void states.set(courseId, state),
-    expire: () => events.clear(),
+    forget: (courseId) => void events.delete(courseId),
     stop: () => server.stop(100),
   };
 }
