@@ -1,6 +1,6 @@
 import { fromHash, toHash } from '@coursewright/platform/ids';
 import type { Outbox } from '@coursewright/platform/outbox';
-import type { Database, Sql } from '@coursewright/platform/sql';
+import type { Database, Sql, Statement } from '@coursewright/platform/sql';
 import { LRUCache } from 'lru-cache';
 import type { CommitLink } from '../domain/history.js';
 import type { BytesReader } from '../domain/integrity.js';
@@ -55,7 +55,19 @@ export function createStore(database: Database, outbox: Outbox, options: StoreOp
   };
   return {
     ...readsOn(database, caches),
-    write: (work) => database.tx((sql) => work(writeTx(sql, { reads: readsOn(sql, caches), outbox, onAdvance }))),
+    write: (work) => database.tx((sql) => work(writeTx(sql, { reads: readsOn(oneByOne(sql), caches), outbox, onAdvance }))),
+  };
+}
+
+/** A transaction has one connection, and a connection one statement at a time; what is asked for at once waits its turn. */
+function oneByOne(sql: Sql): Sql {
+  let last: Promise<unknown> = Promise.resolve();
+  return {
+    rows<T>(statement: Statement, values?: readonly unknown[]): Promise<T[]> {
+      const next = last.then(() => sql.rows<T>(statement, values));
+      last = next.catch(() => undefined);
+      return next;
+    },
   };
 }
 
