@@ -15,8 +15,12 @@ const lessons = Array.from({ length: 40 }, newId);
 
 type AddValue = Extract<Op['op'], { $case: 'add' }>['value'];
 
-function add(value: Partial<AddValue> & { parentId: string; kind: NodeKind }): { op: { $case: 'add'; value: AddValue } } {
-  return { op: { $case: 'add', value: { id: newId(), fields: { title: 'A title' }, body: '', source: undefined, ...value } } };
+function add(value: Partial<AddValue> & { parentId: string; kind: NodeKind }): {
+  op: { $case: 'add'; value: AddValue };
+} {
+  return {
+    op: { $case: 'add', value: { id: newId(), fields: { title: 'A title' }, body: '', source: undefined, ...value } },
+  };
 }
 
 function setTitle(nodeId: string, title: string): { op: Op['op'] } {
@@ -43,7 +47,9 @@ beforeAll(async () => {
   await commit([
     add({ id: unit, parentId: courseId, kind: NodeKind.UNIT }),
     ...modules.map((id) => add({ id, parentId: unit, kind: NodeKind.MODULE })),
-    ...lessons.map((id, n) => add({ id, parentId: modules[0] ?? '', kind: NodeKind.LESSON, fields: { title: `Lesson ${n}` } })),
+    ...lessons.map((id, n) =>
+      add({ id, parentId: modules[0] ?? '', kind: NodeKind.LESSON, fields: { title: `Lesson ${n}` } }),
+    ),
   ]);
 });
 
@@ -53,7 +59,9 @@ describe('reading a course', () => {
   it('shows the outline down to its modules, and deeper when asked', async () => {
     const flat = await service.client.getOutline({ courseId }, author);
     expect(flat.root?.children.map(({ id }) => id)).toEqual([unit]);
-    expect(flat.root?.children[0]?.children.map(({ id, childCount, children }) => [id, childCount, children.length])).toEqual([
+    expect(
+      flat.root?.children[0]?.children.map(({ id, childCount, children }) => [id, childCount, children.length]),
+    ).toEqual([
       [modules[0], 40, 0],
       [modules[1], 0, 0],
     ]);
@@ -64,11 +72,21 @@ describe('reading a course', () => {
   it('finds a node by its id at every version, with its place and the commit that last changed it', async () => {
     const id = lessons[20] ?? '';
     const before = await service.client.getNode({ courseId, nodeId: id }, author);
-    expect(before.node).toMatchObject({ parentId: modules[0], position: 20, fields: { title: 'Lesson 20' }, kind: NodeKind.LESSON });
+    expect(before.node).toMatchObject({
+      parentId: modules[0],
+      position: 20,
+      fields: { title: 'Lesson 20' },
+      kind: NodeKind.LESSON,
+    });
     const moved = await commit([{ op: { $case: 'move', value: { nodeId: id, parentId: modules[1] ?? '' } } }]);
     await commit([setTitle(lessons[3] ?? '', 'Another')]);
     const after = await service.client.getNode({ courseId, nodeId: id }, author);
-    expect(after.node).toMatchObject({ parentId: modules[1], position: 0, commit: moved.commit, updatedBy: 'user-author' });
+    expect(after.node).toMatchObject({
+      parentId: modules[1],
+      position: 0,
+      commit: moved.commit,
+      updatedBy: 'user-author',
+    });
     expect(after.node?.selfEtag).not.toBe(before.node?.selfEtag);
     const old = await service.client.getNode({ courseId, ref: before.ref?.commit ?? '', nodeId: id }, author);
     expect(old.node).toEqual(before.node);
@@ -83,7 +101,10 @@ describe('reading a course', () => {
     expect(second.next).toBe('');
     const seen: string[] = [];
     for (let cursor = '', n = 0; n === 0 || cursor !== ''; n++) {
-      const page = await service.client.listNodes({ courseId, ref: first.ref?.commit ?? '', kinds: [NodeKind.MODULE, NodeKind.LESSON], cursor, limit: 7 }, author);
+      const page = await service.client.listNodes(
+        { courseId, ref: first.ref?.commit ?? '', kinds: [NodeKind.MODULE, NodeKind.LESSON], cursor, limit: 7 },
+        author,
+      );
       seen.push(...page.nodes.map(({ id }) => id));
       cursor = page.next;
     }
@@ -102,7 +123,11 @@ describe('reading a course', () => {
 
   it('compares two commits by node, field and place', async () => {
     const from = (await service.client.getCourse({ courseId }, author)).head;
-    const fresh = add({ parentId: modules[1] ?? '', kind: NodeKind.ASSIGNMENT, fields: { title: 'Essay', submittable: true } });
+    const fresh = add({
+      parentId: modules[1] ?? '',
+      kind: NodeKind.ASSIGNMENT,
+      fields: { title: 'Essay', submittable: true },
+    });
     const to = await commit([
       setTitle(lessons[0] ?? '', 'Renamed'),
       { op: { $case: 'setBody', value: { nodeId: lessons[1] ?? '', body: bodyHash(1) } } },
@@ -114,11 +139,21 @@ describe('reading a course', () => {
     const compare = await service.client.compare({ courseId, from, to: to.commit }, author);
     expect(compare.summary).toEqual({ added: 1, removed: 1, moved: 1, renamed: 1, reordered: 1, edited: 1 });
     const byId = new Map(compare.items.map((item) => [item.nodeId, item]));
-    expect(byId.get(lessons[0] ?? '')).toMatchObject({ changes: ['renamed'], fields: [{ pointer: '/title', from: 'Lesson 0', to: 'Renamed' }] });
+    expect(byId.get(lessons[0] ?? '')).toMatchObject({
+      changes: ['renamed'],
+      fields: [{ pointer: '/title', from: 'Lesson 0', to: 'Renamed' }],
+    });
     expect(byId.get(lessons[1] ?? '')).toMatchObject({ changes: ['edited'], fromBody: '', toBody: bodyHash(1) });
-    expect(byId.get(lessons[5] ?? '')).toMatchObject({ changes: ['moved'], from: { parentId: modules[0] }, to: { parentId: modules[1], position: 0 } });
+    expect(byId.get(lessons[5] ?? '')).toMatchObject({
+      changes: ['moved'],
+      from: { parentId: modules[0] },
+      to: { parentId: modules[1], position: 0 },
+    });
     expect(byId.get(lessons[30] ?? '')).toMatchObject({ changes: ['reordered'], to: { position: 0 } });
-    expect(byId.get(fresh.op.value.id)).toMatchObject({ changes: ['added'], path: ['Spanish A1', 'A title', 'A title'] });
+    expect(byId.get(fresh.op.value.id)).toMatchObject({
+      changes: ['added'],
+      path: ['Spanish A1', 'A title', 'A title'],
+    });
     const one = await service.client.compare({ courseId, from, to: to.commit, limit: 1 }, author);
     const other = await service.client.compare({ courseId, cursor: one.next }, author);
     expect([...one.items, ...other.items]).toEqual(compare.items);
@@ -142,7 +177,11 @@ describe('a change', () => {
     await commit(mine.ops, mine.more);
     const other = body('none', bodyHash(3), lessons[11]);
     await commit(other.ops, other.more);
-    await commit([{ op: { $case: 'reorder', value: { nodeId: modules[0] ?? '', children: [lessons[11] ?? '', lessons[10] ?? ''] } } }]);
+    await commit([
+      {
+        op: { $case: 'reorder', value: { nodeId: modules[0] ?? '', children: [lessons[11] ?? '', lessons[10] ?? ''] } },
+      },
+    ]);
     const again = await commit(mine.ops, mine.more);
     expect(again.unchanged).toBe(true);
     const late = body('none', bodyHash(4));
@@ -160,11 +199,22 @@ describe('a change', () => {
   it('of something gone is a conflict, of something wrong a refusal with pointers', async () => {
     const gone = lessons[2] ?? '';
     await expectRefusal(commit([setTitle(gone, 'x')]), 'conflict', 'NODE_GONE');
-    await expectRefusal(commit([setTitle(gone, 'x')], { expect: [{ nodeId: gone, part: Part.SELF, etag: 'e' }] }), 'stale', 'STALE');
+    await expectRefusal(
+      commit([setTitle(gone, 'x')], { expect: [{ nodeId: gone, part: Part.SELF, etag: 'e' }] }),
+      'stale',
+      'STALE',
+    );
     await expectRefusal(commit([add({ parentId: newId(), kind: NodeKind.LESSON })]), 'conflict', 'PARENT_GONE');
     expect((await commit([{ op: { $case: 'remove', value: { nodeId: gone } } }])).unchanged).toBe(true);
-    const wrong = commit([add({ parentId: courseId, kind: NodeKind.LESSON }), add({ parentId: unit, kind: NodeKind.MODULE, fields: { title: ' ' } })]);
-    await expect(wrong).rejects.toMatchObject({ kind: 'unprocessable', reason: 'OPS_REFUSED', fields: [{ pointer: '/ops/1/fields/title' }] });
+    const wrong = commit([
+      add({ parentId: courseId, kind: NodeKind.LESSON }),
+      add({ parentId: unit, kind: NodeKind.MODULE, fields: { title: ' ' } }),
+    ]);
+    await expect(wrong).rejects.toMatchObject({
+      kind: 'unprocessable',
+      reason: 'OPS_REFUSED',
+      fields: [{ pointer: '/ops/1/fields/title' }],
+    });
     await expectRefusal(commit([add({ parentId: courseId, kind: NodeKind.LESSON })]), 'unprocessable', 'OPS_REFUSED');
   });
 
@@ -175,7 +225,12 @@ describe('a change', () => {
     const taken = add({ id: unit, parentId: other, kind: NodeKind.UNIT });
     await expectRefusal(service.client.commit({ courseId: other, ops: [taken] }, owner), 'already_exists', 'ID_TAKEN');
     const { homes } = await service.client.locate({ ids: [unit, other, newId()] }, owner);
-    expect(homes).toEqual(expect.arrayContaining([{ nodeId: unit, courseId }, { nodeId: other, courseId: other }]));
+    expect(homes).toEqual(
+      expect.arrayContaining([
+        { nodeId: unit, courseId },
+        { nodeId: other, courseId: other },
+      ]),
+    );
     expect(homes).toHaveLength(2);
   });
 
@@ -206,19 +261,39 @@ describe('who may', () => {
     const first = (await service.client.listCommits({ courseId }, author)).commits.at(-1)?.hash ?? '';
     await expectRefusal(service.client.getOutline({ courseId, ref: first }, learner), 'permission_denied', 'FORBIDDEN');
     await expectRefusal(service.client.listCommits({ courseId }, learner), 'permission_denied', 'FORBIDDEN');
-    await expectRefusal(service.client.compare({ courseId, from: first, to: head }, learner), 'permission_denied', 'FORBIDDEN');
-    await expectRefusal(service.client.commit({ courseId, branch: 'import/x', ops: [] }, author), 'permission_denied', 'FORBIDDEN');
+    await expectRefusal(
+      service.client.compare({ courseId, from: first, to: head }, learner),
+      'permission_denied',
+      'FORBIDDEN',
+    );
+    await expectRefusal(
+      service.client.commit({ courseId, branch: 'import/x', ops: [] }, author),
+      'permission_denied',
+      'FORBIDDEN',
+    );
   });
 });
 
 describe('a branch', () => {
   it('is made at a commit, goes its own way and tells how far it is from its parent', async () => {
-    const made = await service.client.createBranch({ courseId, name: 'draft/summer', metadata: { for: 'summer' } }, author);
-    expect(made).toMatchObject({ parent: 'main', ahead: 0, behind: 0, metadata: { for: 'summer' }, defaultBranch: false });
+    const made = await service.client.createBranch(
+      { courseId, name: 'draft/summer', metadata: { for: 'summer' } },
+      author,
+    );
+    expect(made).toMatchObject({
+      parent: 'main',
+      ahead: 0,
+      behind: 0,
+      metadata: { for: 'summer' },
+      defaultBranch: false,
+    });
     await commit([setTitle(lessons[14] ?? '', 'on the branch')], { branch: 'draft/summer' });
     await commit([setTitle(lessons[15] ?? '', 'on main')]);
     await commit([setTitle(lessons[15] ?? '', 'on main again')]);
-    expect(await service.client.getBranch({ courseId, name: 'draft/summer' }, author)).toMatchObject({ ahead: 1, behind: 2 });
+    expect(await service.client.getBranch({ courseId, name: 'draft/summer' }, author)).toMatchObject({
+      ahead: 1,
+      behind: 2,
+    });
     const { branches } = await service.client.listBranches({ courseId }, author);
     expect(branches.map(({ name, defaultBranch }) => [name, defaultBranch])).toEqual([
       ['draft/summer', false],
@@ -226,7 +301,11 @@ describe('a branch', () => {
     ]);
     const { node } = await service.client.getNode({ courseId, ref: 'draft/summer', nodeId: lessons[15] ?? '' }, author);
     expect(node?.fields?.title).toBe('Lesson 15');
-    await expectRefusal(service.client.createBranch({ courseId, name: 'main' }, author), 'already_exists', 'NAME_TAKEN');
+    await expectRefusal(
+      service.client.createBranch({ courseId, name: 'main' }, author),
+      'already_exists',
+      'NAME_TAKEN',
+    );
     for (const name of ['', '12', 'published', 'import/x', bodyHash(1), 'a b', '../x', 'deadbeef1']) {
       await expectRefusal(service.client.createBranch({ courseId, name }, author), 'invalid_argument', 'NAME_INVALID');
     }
@@ -246,30 +325,86 @@ describe('an import', () => {
     const moduleId = newId();
     const many = Array.from({ length: 300 }, () => newId());
     const source = { format: 'olx', key: 'chapter/1' };
-    await service.client.commit({ courseId: target, branch, kind: 'import', ops: [add({ id: unitId, parentId: target, kind: NodeKind.UNIT, source }), add({ id: moduleId, parentId: unitId, kind: NodeKind.MODULE })] }, { ...content, ...command('i/1') });
-    const step = { courseId: target, branch, kind: 'import', ops: many.map((id) => add({ id, parentId: moduleId, kind: NodeKind.LESSON, body: bodyHash(9) })) };
+    await service.client.commit(
+      {
+        courseId: target,
+        branch,
+        kind: 'import',
+        ops: [
+          add({ id: unitId, parentId: target, kind: NodeKind.UNIT, source }),
+          add({ id: moduleId, parentId: unitId, kind: NodeKind.MODULE }),
+        ],
+      },
+      { ...content, ...command('i/1') },
+    );
+    const step = {
+      courseId: target,
+      branch,
+      kind: 'import',
+      ops: many.map((id) => add({ id, parentId: moduleId, kind: NodeKind.LESSON, body: bodyHash(9) })),
+    };
     const once = await service.client.commit(step, { ...content, ...command('i/2') });
     expect(await service.client.commit(step, { ...content, ...command('i/2') })).toEqual(once);
-    await expectRefusal(service.client.getOutline({ courseId: target, ref: branch }, owner), 'not_found', 'REF_NOT_FOUND');
-    const grafted = await service.client.graft({ courseId: target, from: branch, message: 'Import' }, { ...content, ...command('i/graft') });
-    expect(await service.client.graft({ courseId: target, from: branch, message: 'Import' }, { ...content, ...command('i/graft') })).toEqual(grafted);
-    await expectRefusal(service.client.graft({ courseId: target, from: branch }, content), 'already_exists', 'ID_TAKEN');
+    await expectRefusal(
+      service.client.getOutline({ courseId: target, ref: branch }, owner),
+      'not_found',
+      'REF_NOT_FOUND',
+    );
+    const grafted = await service.client.graft(
+      { courseId: target, from: branch, message: 'Import' },
+      { ...content, ...command('i/graft') },
+    );
+    expect(
+      await service.client.graft(
+        { courseId: target, from: branch, message: 'Import' },
+        { ...content, ...command('i/graft') },
+      ),
+    ).toEqual(grafted);
+    await expectRefusal(
+      service.client.graft({ courseId: target, from: branch }, content),
+      'already_exists',
+      'ID_TAKEN',
+    );
     const { events } = await service.events.eventsSince({ courseId: target, afterSeq: before.watermark }, content);
     expect(events).toHaveLength(1);
-    expect(events[0]?.data).toMatchObject({ truncated: true, changes: { added: 302 }, counts: { units: 1, modules: 1, lessons: 300 } });
+    expect(events[0]?.data).toMatchObject({
+      truncated: true,
+      changes: { added: 302 },
+      counts: { units: 1, modules: 1, lessons: 300 },
+    });
     expect((events[0]?.data?.nodes as unknown[]).length).toBe(200);
     const { node } = await service.client.getNode({ courseId: target, nodeId: many[7] ?? '' }, owner);
     expect(node).toMatchObject({ commit: grafted.commit, updatedBy: 'importer' });
     const unitNode = await service.client.getNode({ courseId: target, nodeId: unitId }, owner);
     expect(unitNode.node).toMatchObject({ source, commit: grafted.commit });
-    expect(await service.client.checkIntegrity({ courseId: target }, owner)).toMatchObject({ ok: true, problems: [], bodies: [bodyHash(9)] });
+    expect(await service.client.checkIntegrity({ courseId: target }, owner)).toMatchObject({
+      ok: true,
+      problems: [],
+      bodies: [bodyHash(9)],
+    });
 
     const again = `import/${newId()}`;
-    await service.client.commit({ courseId: target, branch: again, kind: 'import', start: grafted.commit, ops: [setTitle(unitId, 'Imported anew')] }, content);
-    const re = await service.client.graft({ courseId: target, from: again, start: grafted.commit, message: 'Import again' }, content);
+    await service.client.commit(
+      {
+        courseId: target,
+        branch: again,
+        kind: 'import',
+        start: grafted.commit,
+        ops: [setTitle(unitId, 'Imported anew')],
+      },
+      content,
+    );
+    const re = await service.client.graft(
+      { courseId: target, from: again, start: grafted.commit, message: 'Import again' },
+      content,
+    );
     const changed = await service.client.getNode({ courseId: target, nodeId: unitId }, owner);
     expect(changed.node).toMatchObject({ commit: re.commit, fields: { title: 'Imported anew' } });
-    await expectRefusal(service.client.graft({ courseId: target, from: again, start: grafted.commit }, content), 'stale', 'STALE');
+    await expectRefusal(
+      service.client.graft({ courseId: target, from: again, start: grafted.commit }, content),
+      'stale',
+      'STALE',
+    );
     expect((await service.client.checkIntegrity({ courseId: target }, owner)).problems).toEqual([]);
   });
 });
@@ -280,9 +415,15 @@ describe('the events of a course', () => {
     const { events, watermark } = await service.events.eventsSince({ courseId }, content);
     expect(events.map(({ seq }) => seq)).toEqual(events.map((_, i) => i + 1));
     expect(watermark).toBe(events.length);
-    expect(events[0]).toMatchObject({ type: 'committed', data: { message: 'Create the course', rootFields: { title: 'Spanish A1' }, defaultBranch: true } });
+    expect(events[0]).toMatchObject({
+      type: 'committed',
+      data: { message: 'Create the course', rootFields: { title: 'Spanish A1' }, defaultBranch: true },
+    });
     const state = await service.events.getState({ courseId }, content);
     const { head } = await service.client.getCourse({ courseId }, author);
-    expect(state).toMatchObject({ seq: watermark, state: { head: { commit: head, truncated: true, counts: { units: 1, modules: 2 } } } });
+    expect(state).toMatchObject({
+      seq: watermark,
+      state: { head: { commit: head, truncated: true, counts: { units: 1, modules: 2 } } },
+    });
   });
 });

@@ -33,6 +33,8 @@ export interface NodeDiff {
   /** Where it was and is, when that is part of the change. */
   readonly from: NodePlace | null;
   readonly to: NodePlace | null;
+  /** Titles from the course down to its parent; of the older version when it was removed. */
+  readonly path: readonly string[];
 }
 
 interface Side {
@@ -144,11 +146,25 @@ class Walk {
   }
 
   results(): NodeDiff[] {
-    return [...this.#pairs].flatMap(([id, pair]) => nodeDiff(id, pair) ?? []);
+    return [...this.#pairs].flatMap(([id, pair]) => {
+      const diff = nodeDiff(id, pair);
+      return diff ? [{ ...diff, path: this.#path(pair) }] : [];
+    });
+  }
+
+  /** Whatever differs was reached through its parents, so their heads are at hand. */
+  #path({ from, to }: Pair): string[] {
+    const which = to ? 'to' : 'from';
+    const titles: string[] = [];
+    for (let side = to ?? from; side?.place.parent != null;) {
+      side = this.#pairs.get(side.place.parent)?.[which] ?? null;
+      titles.unshift(typeof side?.head.fields.title === 'string' ? side.head.fields.title : '');
+    }
+    return titles;
   }
 }
 
-function nodeDiff(id: string, { from, to, isReordered }: Pair): NodeDiff | null {
+function nodeDiff(id: string, { from, to, isReordered }: Pair): Omit<NodeDiff, 'path'> | null {
   const fields = from && to ? diffHeads(from.head, to.head) : [];
   const changes: Change[] = [];
   if (!from) changes.push('added');

@@ -108,3 +108,49 @@ export async function readPage(
   }
   return (await Promise.all(parts)).flat();
 }
+
+/** The beginning of a list, and how many children it has in all. */
+export interface ListStart {
+  readonly size: number;
+  readonly entries: readonly Entry[];
+}
+
+/** The first `limit` entries of many lists at once (null: an empty one); one round trip a level for all of them. */
+export async function readStarts(
+  pool: ObjectPool,
+  hashes: readonly (string | null)[],
+  limit: number,
+): Promise<ListStart[]> {
+  const tops = await pool.getMany(hashes.filter((hash) => hash !== null));
+  const starts = hashes.map((hash) => {
+    const top = hash === null ? undefined : tops.get(hash);
+    if (top?.type !== 'list') return { size: 0, items: [] as readonly Item[] };
+    const items: readonly Item[] = isLeafList(top) ? top.entries : top.refs;
+    return { size: items.reduce((sum, item) => sum + countOf(item), 0), items };
+  });
+  for (;;) {
+    for (const start of starts) start.items = firstItems(start.items, limit);
+    const refs = starts.flatMap(({ items }) => items.flatMap((item) => ('first' in item ? [item.hash] : [])));
+    if (refs.length === 0) break;
+    const below = await pool.getMany(refs);
+    for (const start of starts) {
+      start.items = start.items.flatMap((item): readonly Item[] => {
+        const list = 'first' in item ? below.get(item.hash) : undefined;
+        if (list?.type !== 'list') return [item];
+        return isLeafList(list) ? list.entries : list.refs;
+      });
+    }
+  }
+  return starts.map(({ size, items }) => ({ size, entries: items as readonly Entry[] }));
+}
+
+/** As many items as are needed for so many children. */
+function firstItems(items: readonly Item[], limit: number): readonly Item[] {
+  let count = 0;
+  const end = items.findIndex((item) => {
+    const isFull = count >= limit;
+    count += countOf(item);
+    return isFull;
+  });
+  return end < 0 ? items : items.slice(0, end);
+}

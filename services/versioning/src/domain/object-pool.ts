@@ -44,9 +44,26 @@ export class ObjectPool implements ObjectReader {
 
   /** All of these objects, in one call of the reader. Throws internal `OBJECT_MISSING`. */
   async getMany(hashes: readonly string[]): Promise<ReadonlyMap<string, TreeObject>> {
-    const found = new Map<string, TreeObject>();
-    await Promise.all(hashes.map(async (hash) => found.set(hash, this.#known.get(hash) ?? (await this.get(hash)))));
-    return found;
+    const unknown = hashes.filter((hash) => !this.#known.has(hash));
+    const found = unknown.length === 0 ? NOTHING : await this.#reader.getMany(unknown);
+    for (const [hash, object] of found) this.#known.set(hash, object);
+    const all = new Map<string, TreeObject>();
+    for (const hash of hashes) {
+      const object = this.#known.get(hash);
+      if (!object) throw new AppError('internal', 'OBJECT_MISSING', { hash });
+      all.set(hash, object);
+    }
+    return all;
+  }
+
+  /** As `getMany`, for the heads of nodes, in the order asked for. */
+  async heads(hashes: readonly string[]): Promise<NodeHead[]> {
+    const objects = await this.getMany(hashes);
+    return hashes.map((hash) => {
+      const object = objects.get(hash);
+      if (object?.type !== 'node') throw wrongKind(hash);
+      return object;
+    });
   }
 
   /** As `get`, for a node's head. Throws internal `OBJECT_KIND` when the object is of another kind. */
@@ -125,6 +142,8 @@ export function linksOf(object: TreeObject): readonly string[] {
     return 'entries' in object ? object.entries.map((e) => e.hash) : object.refs.map((r) => r.hash);
   return 'entries' in object ? [] : object.children.filter((child) => child !== null);
 }
+
+const NOTHING: ReadonlyMap<string, TreeObject> = new Map();
 
 function wrongKind(hash: string): AppError {
   return new AppError('internal', 'OBJECT_KIND', { hash });

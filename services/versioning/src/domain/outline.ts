@@ -1,5 +1,5 @@
 import { hasChildren } from './kinds.js';
-import { listSize, readPage } from './list.js';
+import { listSize, readPage, readStarts } from './list.js';
 import type { ObjectPool } from './object-pool.js';
 import type { NodeHead, NodeKind } from './objects.js';
 
@@ -20,18 +20,28 @@ export interface OutlineNode {
  * never bodies.
  */
 export async function outlineOf(pool: ObjectPool, head: NodeHead, depth: number | null): Promise<OutlineNode> {
-  const isOpen = depth === null ? head.kind === 'course' || head.kind === 'unit' : depth > 0;
-  if (!isOpen || head.children === null) {
-    return { head, childCount: await listSize(pool, head.children), children: [], next: null };
-  }
-  const [childCount, entries] = await Promise.all([
-    listSize(pool, head.children),
-    readPage(pool, head.children, 0, OUTLINE_CHILDREN),
-  ]);
-  const children = await Promise.all(
-    entries.map(async (entry) => outlineOf(pool, await pool.head(entry.hash), depth === null ? null : depth - 1)),
+  return (await outlines(pool, [head], depth))[0] as OutlineNode;
+}
+
+async function outlines(pool: ObjectPool, heads: readonly NodeHead[], depth: number | null): Promise<OutlineNode[]> {
+  const isOpen = heads.map(({ kind }) => (depth === null ? kind === 'course' || kind === 'unit' : depth > 0));
+  const lists = await readStarts(
+    pool,
+    heads.map(({ children }) => children),
+    isOpen.includes(true) ? OUTLINE_CHILDREN : 0,
   );
-  return { head, childCount, children, next: childCount > OUTLINE_CHILDREN ? OUTLINE_CHILDREN : null };
+  const shown = lists.map(({ entries }, i) => (isOpen[i] ? entries : []));
+  const hashes = shown.flatMap((entries) => entries.map(({ hash }) => hash));
+  const below =
+    hashes.length === 0 ? [] : await outlines(pool, await pool.heads(hashes), depth === null ? null : depth - 1);
+  let at = 0;
+  return heads.map((head, i) => {
+    const size = lists[i]?.size ?? 0;
+    const count = shown[i]?.length ?? 0;
+    const children = below.slice(at, at + count);
+    at += count;
+    return { head, childCount: size, children, next: isOpen[i] && size > OUTLINE_CHILDREN ? OUTLINE_CHILDREN : null };
+  });
 }
 
 /** A node with its place in its tree. */
@@ -50,9 +60,8 @@ export async function childrenOf(
   limit: number,
 ): Promise<PlacedNode[]> {
   const entries = await readPage(pool, parent.children, from, limit);
-  return Promise.all(
-    entries.map(async ({ hash }, i) => ({ head: await pool.head(hash), hash, parent: parent.id, position: from + i })),
-  );
+  const heads = await pool.heads(entries.map(({ hash }) => hash));
+  return entries.map(({ hash }, i) => ({ head: heads[i] as NodeHead, hash, parent: parent.id, position: from + i }));
 }
 
 /** Which nodes a walk over a tree is after. */

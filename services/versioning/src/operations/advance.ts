@@ -6,7 +6,7 @@ import type { Counts } from '../domain/kinds.js';
 import type { ObjectPool } from '../domain/object-pool.js';
 import type { Stored } from '../domain/objects.js';
 import type { TreeRef } from '../domain/tree-draft.js';
-import type { Branch, Commit, Home, NodeCommit, WriteTx } from './ports.js';
+import type { Branch, CommandResult, Commit, Home, NodeCommit, WriteTx } from './ports.js';
 
 /** Who makes a commit, and how it is described. */
 export interface Authorship {
@@ -115,45 +115,33 @@ export class BranchAdvance {
     for (const node of nodes) this.#born.set(node, commit.hash);
   }
 
-  /** Writes everything; the events come last, since they take the course's counter. */
-  async write(remember: () => Promise<void>): Promise<void> {
-    if (this.#commits.length > 0) {
-      const { courseId } = this.#branch;
-      const steps = this.#commits;
-      const isVisible = !this.#branch.isHidden;
-      await this.#tx.advance({
-        courseId,
-        branch: this.#branch,
-        head: this.#head.hash,
-        commits: steps.map(({ commit }) => commit),
-        objects: [...this.#objects.values()],
-        history: this.#history,
-        homes: [...this.#homes.values()],
-        born: [...this.#born].map(([node, commit]) => ({ node, commit })),
-        bodies: steps.flatMap(({ step }) =>
-          step.changes.flatMap(({ body, bodyChanged }) => (bodyChanged && body !== null ? [body] : [])),
-        ),
-        moves: isVisible ? steps.map(({ commit, previous }) => this.#move(commit, previous)) : [],
-      });
-    }
-    await remember();
+  /** Writes everything, with the results of the commands; the events come last, since they take the course's counter. */
+  async write(results: readonly CommandResult[]): Promise<void> {
+    const steps = this.#commits;
+    if (steps.length === 0) return this.#tx.rememberCommands(results);
+    const { courseId, isHidden, id } = this.#branch;
+    const { hash, author, kind, at } = this.#head;
+    const from = steps[0]?.previous ?? '';
+    await this.#tx.advance({
+      courseId,
+      branch: this.#branch,
+      head: hash,
+      commits: steps.map(({ commit }) => commit),
+      objects: [...this.#objects.values()],
+      history: this.#history,
+      homes: [...this.#homes.values()],
+      born: [...this.#born].map(([node, commit]) => ({ node, commit })),
+      bodies: steps.flatMap(({ step }) =>
+        step.changes.flatMap(({ body, bodyChanged }) => (bodyChanged && body !== null ? [body] : [])),
+      ),
+      move: isHidden ? null : { ref: id, from: from === '' ? null : from, to: hash, actor: author, reason: kind, at },
+      results,
+    });
     await this.#enqueue();
   }
 
-  #move(commit: Commit, previous: string) {
-    const { author, kind, at } = commit;
-    return {
-      ref: this.#branch.id,
-      from: previous === '' ? null : previous,
-      to: commit.hash,
-      actor: author,
-      reason: kind,
-      at,
-    };
-  }
-
   async #enqueue(): Promise<void> {
-    if (this.#branch.isHidden || this.#commits.length === 0) return;
+    if (this.#branch.isHidden) return;
     const { id, name, courseId } = this.#branch;
     const branch = { id, name, isDefault: this.#isDefault };
     const events = this.#commits.map(async ({ commit, step }) => {

@@ -43,15 +43,15 @@ export async function createBranch(deps: Deps, input: CreateBranchInput): Promis
       { fields: [{ pointer: '/metadata', code: 'too_large', message: 'at most 16 KiB' }] },
     );
   }
-  const id = await deps.store.write(async (tx) => {
-    const [state] = await tx.takeCommands([input.command]);
-    if (state?.state === 'done') return String(state.result.branchId);
-    if (state?.state === 'in_progress') throw new AppError('conflict', 'IN_PROGRESS', { retryAfterSeconds: 1 });
-    if (state?.state === 'reused') throw new AppError('unprocessable', 'IDEMPOTENCY_KEY_REUSED');
-    const from = await resolveRef(tx.reads, input.courseId, input.from);
-    // The lock of the branch it starts from is that of the course too, against the collector.
-    await tx.lockBranch(input.courseId, '');
-    const { courseId, name, isProtected, metadata, createdBy } = input;
+  const from = await resolveRef(deps.store, input.courseId, input.from);
+  const { courseId, name, isProtected, metadata, createdBy, command } = input;
+  const made = await deps.store.write(async (tx) => {
+    if (command) {
+      const { states } = await tx.openBranch(courseId, '', [command]);
+      if (states[0]?.state === 'done') return String(states[0].result.branchId);
+      if (states[0]?.state === 'in_progress') throw new AppError('conflict', 'IN_PROGRESS', { retryAfterSeconds: 1 });
+      if (states[0]?.state === 'reused') throw new AppError('unprocessable', 'IDEMPOTENCY_KEY_REUSED');
+    }
     const branch: Branch = {
       id: deps.newId(),
       courseId,
@@ -66,16 +66,23 @@ export async function createBranch(deps: Deps, input: CreateBranchInput): Promis
       createdBy,
       createdAt: deps.now(),
     };
-    if (!(await tx.insertBranch(branch))) throw new AppError('already_exists', 'NAME_TAKEN', { name });
-    await tx.logMoves(courseId, [
-      { ref: branch.id, from: null, to: branch.head, actor: createdBy, reason: 'branch', at: branch.createdAt },
-    ]);
-    if (input.command) await tx.rememberCommands([{ key: input.command, result: { branchId: branch.id } }]);
+    const move = {
+      ref: branch.id,
+      from: null,
+      to: branch.head,
+      actor: createdBy,
+      reason: 'branch',
+      at: branch.createdAt,
+    };
+    if (!(await tx.insertBranch(branch, move))) throw new AppError('already_exists', 'NAME_TAKEN', { name });
+    if (command) await tx.rememberCommands([{ key: command, result: { branchId: branch.id } }]);
     await tx.enqueue([branchCreated(branch)]);
-    return branch.id;
+    return branch;
   });
-  const [branch] = await deps.store.branchesById(input.courseId, [id]);
-  if (!branch) throw new AppError('not_found', 'BRANCH_NOT_FOUND', { name: input.name });
+  if (typeof made !== 'string')
+    return { ...made, parentName: from.branchId === '' ? '' : from.name, ahead: 0, behind: 0, isDefault: false };
+  const [branch] = await deps.store.branchesById(courseId, [made]);
+  if (!branch) throw new AppError('not_found', 'BRANCH_NOT_FOUND', { name });
   return viewOf(deps.store, branch);
 }
 

@@ -7,7 +7,7 @@ import { MAX_OPS, type Expectation, type Op } from '../domain/ops.js';
 import type { TreeRef } from '../domain/tree-draft.js';
 import { BranchAdvance, type Authorship } from './advance.js';
 import type { WriteOutcome, WriteResult } from './outcomes.js';
-import type { Branch, CommandKey, Commit, Deps, WriteTx } from './ports.js';
+import type { Branch, CommandKey, CommandResult, Commit, Deps, WriteTx } from './ports.js';
 
 /** A change as a caller asks for it. */
 export interface CommitInput extends Omit<Authorship, 'at'> {
@@ -36,7 +36,8 @@ export async function commitGroup(deps: Deps, inputs: readonly CommitInput[]): P
   const first = inputs[0];
   if (!first) return [];
   return deps.store.write(async (tx) => {
-    const states = await tx.takeCommands(inputs.map(({ command }) => command));
+    const keys = inputs.map(({ command }) => command);
+    const { branch, states } = await tx.openBranch(first.courseId, first.branch, keys);
     const outcomes: (WriteOutcome | null)[] = states.map((state) => {
       if (state.state === 'done') return { outcome: 'done', result: state.result as unknown as WriteResult };
       if (state.state === 'in_progress') return { outcome: 'in_progress' };
@@ -44,9 +45,9 @@ export async function commitGroup(deps: Deps, inputs: readonly CommitInput[]): P
     });
     if (!outcomes.includes(null)) return outcomes as WriteOutcome[];
     const pool = new ObjectPool(tx.reads.objects(first.courseId));
-    const opened = await openBranch(deps, tx, pool, first);
+    const opened = await openAt(deps, { tx, pool, branch }, first);
     if ('outcome' in opened) return outcomes.map((outcome) => outcome ?? opened);
-    const results: { key: CommandKey; result: Readonly<Record<string, unknown>> }[] = [];
+    const results: CommandResult[] = [];
     for (const [i, input] of inputs.entries()) {
       if (outcomes[i]) continue;
       const outcome = await commitOne(deps, tx, { pool, ...opened }, input).catch((error: unknown): WriteOutcome => ({
@@ -57,7 +58,7 @@ export async function commitGroup(deps: Deps, inputs: readonly CommitInput[]): P
       if (outcome.outcome === 'done' && input.command)
         results.push({ key: input.command, result: { ...outcome.result } });
     }
-    await opened.advance.write(() => tx.rememberCommands(results));
+    await opened.advance.write(results);
     return outcomes as WriteOutcome[];
   });
 }
@@ -67,15 +68,13 @@ interface Opened {
   readonly advance: BranchAdvance;
 }
 
-/** Locks the branch and reads its head; a hidden branch is made when it is not there. */
-async function openBranch(
+/** Reads the head of the locked branch; a hidden branch is made when it is not there. */
+async function openAt(
   deps: Deps,
-  tx: WriteTx,
-  pool: ObjectPool,
+  { tx, pool, branch }: { readonly tx: WriteTx; readonly pool: ObjectPool; readonly branch: Branch | null },
   input: CommitInput,
 ): Promise<Opened | WriteOutcome> {
   const { courseId } = input;
-  const branch = await tx.lockBranch(courseId, input.branch);
   if (branch) {
     const head = (await tx.reads.commits(courseId, [branch.head])).get(branch.head);
     if (!head) return { outcome: 'missing', what: 'commit', name: branch.head };
@@ -116,7 +115,7 @@ async function startHidden(
     createdBy: author.id,
     createdAt: deps.now(),
   };
-  if (!(await tx.insertBranch(branch))) return { outcome: 'in_progress' };
+  if (!(await tx.insertBranch(branch, null))) return { outcome: 'in_progress' };
   const advance = new BranchAdvance(tx, pool, { branch, head: known, isDefault: false });
   if (start === '') {
     const tree = buildTree(pool, { id: courseId, kind: 'course', fields: {} });

@@ -1,7 +1,6 @@
 import { diffTrees, type Change, type NodeDiff } from '../domain/diff.js';
 import { NODE_KINDS } from '../domain/kinds.js';
 import { ObjectPool } from '../domain/object-pool.js';
-import { TreeDraft } from '../domain/tree-draft.js';
 import { LRUCache } from 'lru-cache';
 import { treeOf } from './commit.js';
 import type { Commit, VersioningReads } from './ports.js';
@@ -9,11 +8,6 @@ import type { Resolved } from './refs.js';
 
 /** How many nodes have each kind of change. */
 export type CompareSummary = Readonly<Record<Change, number>>;
-
-/** A node that differs, with the titles on the way to it. */
-export interface CompareItem extends NodeDiff {
-  readonly path: readonly string[];
-}
 
 /** What differs between two versions, whole; the same for every page. */
 interface Comparison {
@@ -36,22 +30,15 @@ export class Comparer {
     page: { readonly offset: number; readonly limit: number },
   ): Promise<{
     readonly summary: CompareSummary;
-    readonly items: readonly CompareItem[];
+    readonly items: readonly NodeDiff[];
     readonly next: number | null;
   }> {
     const { courseId } = sides.to.course;
     const pool = new ObjectPool(reads.objects(courseId));
     const { diffs, summary } = await this.#comparison(pool, sides.from.commit, sides.to.commit, courseId);
     const shown = diffs.slice(page.offset, page.offset + page.limit);
-    const [before, after] = await Promise.all([
-      TreeDraft.open(pool, treeOf(sides.from.commit)),
-      TreeDraft.open(pool, treeOf(sides.to.commit)),
-    ]);
-    const items = await Promise.all(
-      shown.map(async (diff) => ({ ...diff, path: await pathOf(diff.after ? after : before, diff.id) })),
-    );
     const end = page.offset + shown.length;
-    return { summary, items, next: end < diffs.length ? end : null };
+    return { summary, items: shown, next: end < diffs.length ? end : null };
   }
 
   async #comparison(pool: ObjectPool, from: Commit, to: Commit, courseId: string): Promise<Comparison> {
@@ -77,14 +64,4 @@ function byPlace(a: NodeDiff, b: NodeDiff): number {
 
 function rank(diff: NodeDiff): number {
   return NODE_KINDS.indexOf((diff.after ?? diff.before)?.kind ?? 'course');
-}
-
-/** Titles from the course down to the node's parent. */
-async function pathOf(tree: TreeDraft, id: string): Promise<string[]> {
-  const titles: string[] = [];
-  for (let node = await tree.node(id); node?.parent != null;) {
-    node = await tree.node(node.parent);
-    if (node) titles.unshift(typeof node.fields.title === 'string' ? node.fields.title : '');
-  }
-  return titles;
 }

@@ -53,7 +53,7 @@ export async function createCourse(deps: Deps, input: CreateCourseInput): Promis
     }
     const homes = await tx.reads.homes([courseId]);
     if (homes.length > 0) throw new AppError('already_exists', 'ID_TAKEN', { ids: [courseId] });
-    await tx.insertBranch(branch);
+    await tx.insertBranch(branch, null);
     const pool = new ObjectPool(tx.reads.objects(courseId));
     const tree = buildTree(pool, { id: courseId, kind: 'course', fields: whole.fields, source });
     const advance = new BranchAdvance(tx, pool, { branch, head: NO_COMMIT, isDefault: true });
@@ -72,11 +72,9 @@ export async function createCourse(deps: Deps, input: CreateCourseInput): Promis
       new Map(),
     );
     const outcome = done(branch, commit, { unchanged: false, nodeIds: [courseId] });
-    await advance.write(async () => {
-      if (input.command && outcome.outcome === 'done') {
-        await tx.rememberCommands([{ key: input.command, result: { ...outcome.result } }]);
-      }
-    });
+    await advance.write(
+      input.command && outcome.outcome === 'done' ? [{ key: input.command, result: { ...outcome.result } }] : [],
+    );
     return outcome;
   });
 }

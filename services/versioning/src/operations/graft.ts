@@ -47,12 +47,12 @@ interface Grafted {
 export async function graft(deps: Deps, input: GraftInput): Promise<WriteOutcome> {
   return deps.store.write(async (tx) => {
     const { courseId } = input;
-    const [state] = await tx.takeCommands([input.command]);
+    const { branch: source } = await tx.openBranch(courseId, input.from, []);
+    const { branch, states } = await tx.openBranch(courseId, input.branch, [input.command]);
+    const [state] = states;
     if (state?.state === 'done') return { outcome: 'done', result: state.result as unknown as WriteResult };
     if (state?.state === 'in_progress') return { outcome: 'in_progress' };
     if (state?.state === 'reused') return { outcome: 'key_reused' };
-    const source = await tx.lockBranch(courseId, input.from);
-    const branch = await tx.lockBranch(courseId, input.branch);
     if (!source?.isHidden) return { outcome: 'missing', what: 'branch', name: input.from };
     if (!branch) return { outcome: 'missing', what: 'branch', name: input.branch };
     const commits = await tx.reads.commits(courseId, [source.head, branch.head]);
@@ -70,10 +70,9 @@ export async function graft(deps: Deps, input: GraftInput): Promise<WriteOutcome
     advance.reveal(commit, grafted.revealed);
     advance.addHistory(commit, await restoredRows(tx, grafted));
     const outcome = done(branch, commit, { unchanged: false, nodeIds: [] });
-    await advance.write(async () => {
-      if (input.command && outcome.outcome === 'done')
-        await tx.rememberCommands([{ key: input.command, result: { ...outcome.result } }]);
-    });
+    await advance.write(
+      input.command && outcome.outcome === 'done' ? [{ key: input.command, result: { ...outcome.result } }] : [],
+    );
     return outcome;
   });
 }

@@ -91,6 +91,12 @@ export type CommandState =
   | { readonly state: 'fresh' | 'in_progress' | 'reused' }
   | { readonly state: 'done'; readonly result: Readonly<Record<string, unknown>> };
 
+/** The result of a write, to be kept with its command. */
+export interface CommandResult {
+  readonly key: CommandKey;
+  readonly result: Readonly<Record<string, unknown>>;
+}
+
 /** New commits of one branch, oldest first, and all that is written with them. */
 export interface Advance {
   readonly courseId: string;
@@ -104,26 +110,30 @@ export interface Advance {
   readonly born: readonly { readonly node: string; readonly commit: string }[];
   /** Hashes of the bodies the commits brought in. */
   readonly bodies: readonly string[];
-  readonly moves: readonly RefMove[];
+  /** The movement of the branch for the log; null for a hidden one. */
+  readonly move: RefMove | null;
+  readonly results: readonly CommandResult[];
 }
 
 /** What a writing transaction can do. */
 export interface WriteTx {
   /** Reads on the transaction's own connection: one that holds a connection must not wait for another. */
   readonly reads: VersioningReads;
-  /** Takes these commands for the rest of the transaction, in this order. */
-  takeCommands(keys: readonly (CommandKey | null)[]): Promise<CommandState[]>;
-  rememberCommands(
-    results: readonly { readonly key: CommandKey; readonly result: Readonly<Record<string, unknown>> }[],
-  ): Promise<void>;
-  /** Locks a branch against other writers, and the course (shared) against the collector. Empty name: the default branch. */
-  lockBranch(courseId: string, name: string): Promise<Branch | null>;
+  /**
+   * Locks a branch against other writers, and the course (shared) against the collector; takes these commands for the rest of the
+   * transaction, and tells what is known of each. Empty name: the default branch.
+   */
+  openBranch(
+    courseId: string,
+    name: string,
+    keys: readonly (CommandKey | null)[],
+  ): Promise<{ readonly branch: Branch | null; readonly states: readonly CommandState[] }>;
+  rememberCommands(results: readonly CommandResult[]): Promise<void>;
   insertCourse(course: { courseId: string; defaultBranch: string; createdBy: string; at: Date }): Promise<boolean>;
   /** False when the name is taken. */
-  insertBranch(branch: Branch): Promise<boolean>;
+  insertBranch(branch: Branch, move: RefMove | null): Promise<boolean>;
   /** Writes commits and moves the branch. Throws already_exists `ID_TAKEN` when a node turns out to live in another course. */
   advance(change: Advance): Promise<void>;
-  logMoves(courseId: string, moves: readonly RefMove[]): Promise<void>;
   /** Last of all: takes the course's event counter. */
   enqueue(events: readonly NewEvent[]): Promise<void>;
 }

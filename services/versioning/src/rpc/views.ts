@@ -7,10 +7,9 @@ import type {
   OutlineNode as WireOutline,
   ResolvedRef,
 } from '@coursewright/proto/coursewright/versioning/v1/versioning';
-import type { NodePlace } from '../domain/diff.js';
+import type { NodeDiff, NodePlace } from '../domain/diff.js';
 import type { OutlineNode } from '../domain/outline.js';
 import type { BranchView } from '../operations/branches.js';
-import type { CompareItem } from '../operations/compare.js';
 import type { NodeView } from '../operations/nodes.js';
 import type { WriteResult } from '../operations/outcomes.js';
 import type { Commit } from '../operations/ports.js';
@@ -107,7 +106,7 @@ export function toBranchMessage(branch: BranchView): Branch {
   };
 }
 
-export function toCompareItem(item: CompareItem): WireItem {
+export function toCompareItem(item: NodeDiff): WireItem {
   const present = item.after ?? item.before;
   const title = present?.fields.title;
   return {

@@ -5,6 +5,32 @@ const COMMIT = `hash, gen, root, index_root, parents, author_id, author_name, at
   added, removed, moved, edited, units, modules, lessons, assignments`;
 const BY_NAME = `b.course_id = c.course_id AND CASE WHEN $2::text = '' THEN b.branch_id = c.default_branch ELSE b.name = $2::text END`;
 
+const GUARD = `guard AS MATERIALIZED (SELECT pg_advisory_xact_lock_shared(hashtextextended('course ' || $1::text, 1)))`;
+const TRY_LOCK = `pg_try_advisory_xact_lock(hashtextextended(k.actor || E'\\n' || k.key, 0))`;
+
+function keysOf(n: string, actors: string, keys: string): string {
+  return `unnest(${n}::int[], ${actors}::text[], ${keys}::text[]) AS k(n, actor, key)`;
+}
+
+function insertRequests(rows: string): string {
+  return `INSERT INTO request (actor, key, fingerprint, result, created_at, expires_at)
+     SELECT r.actor, r.key, r.fingerprint, r.result, now(), now() + r.kept::interval
+     FROM jsonb_to_recordset(${rows}::jsonb) AS r(actor text, key text, fingerprint text, result jsonb, kept text)`;
+}
+
+/** Adds a movement ($1: course) to the chain of the ref log; a null `move` adds none. See domain/ref-log for the hash. */
+function logMove(p: { content: string; move: string; when: string }): string {
+  return `l AS (
+       UPDATE course c SET log_seq = o.log_seq + 1, log_hash = sha256(o.log_hash || int8send(o.log_seq + 1) || ${p.content}::bytea)
+       FROM (SELECT course_id, log_seq, log_hash FROM course WHERE course_id = $1::uuid AND ${p.move}::jsonb IS NOT NULL AND ${p.when} FOR UPDATE) o
+       WHERE c.course_id = o.course_id RETURNING c.log_seq, o.log_hash AS prev_hash, c.log_hash
+     ), m AS (
+       INSERT INTO ref_log (course_id, seq, ref, old, new, actor, reason, at, prev_hash, hash)
+       SELECT $1::uuid, l.log_seq, x.ref, decode(x.old, 'hex'), decode(x.new, 'hex'), x.actor, x.reason, x.at, l.prev_hash, l.log_hash
+       FROM l, jsonb_to_record(${p.move}::jsonb) AS x(ref text, old text, new text, actor text, reason text, at timestamptz)
+     )`;
+}
+
 function statement(name: string, text: string): Statement {
   return { name: `versioning_${name}`, text };
 }
@@ -63,28 +89,21 @@ export const reads = {
 
 /** Parts of a writing transaction. */
 export const writes = {
-  takeCommands: statement(
-    'take_commands',
-    `SELECT k.n, pg_try_advisory_xact_lock(hashtextextended(k.actor || E'\\n' || k.key, 0)) AS locked
-     FROM unnest($1::int[], $2::text[], $3::text[]) AS k(n, actor, key)`,
-  ),
+  takeCommands: statement('take_commands', `SELECT k.n, ${TRY_LOCK} AS locked FROM ${keysOf('$1', '$2', '$3')}`),
   findCommands: statement(
     'find_commands',
-    `SELECT k.n, r.fingerprint, r.result FROM unnest($1::int[], $2::text[], $3::text[]) AS k(n, actor, key)
-     JOIN request r ON r.actor = k.actor AND r.key = k.key`,
+    `SELECT k.n, r.fingerprint, r.result FROM ${keysOf('$1', '$2', '$3')} JOIN request r ON r.actor = k.actor AND r.key = k.key`,
   ),
-  rememberCommands: statement(
-    'remember_commands',
-    `INSERT INTO request (actor, key, fingerprint, result, created_at, expires_at)
-     SELECT r.actor, r.key, r.fingerprint, r.result, now(), now() + r.kept::interval
-     FROM jsonb_to_recordset($1::jsonb) AS r(actor text, key text, fingerprint text, result jsonb, kept text)
-     ON CONFLICT (actor, key) DO NOTHING`,
-  ),
+  // No ON CONFLICT: a command that another transaction has finished in between makes this one fail, and its repeat finds the result.
+  rememberCommands: statement('remember_commands', insertRequests('$1')),
   // The course's lock is taken shared here; only the collector's delete phase takes it exclusively.
-  lockBranch: statement(
-    'lock_branch',
-    `WITH guard AS MATERIALIZED (SELECT pg_advisory_xact_lock_shared(hashtextextended('course ' || $1::text, 1)))
-     SELECT ${BRANCH} FROM guard, course c JOIN branch b ON ${BY_NAME} WHERE c.course_id = $1::uuid FOR UPDATE OF b`,
+  openBranch: statement(
+    'open_branch',
+    `WITH ${GUARD}, k AS MATERIALIZED (
+       SELECT k.n, ${TRY_LOCK} AS locked, r.fingerprint, r.result FROM ${keysOf('$3', '$4', '$5')}
+       LEFT JOIN request r ON r.actor = k.actor AND r.key = k.key)
+     SELECT ${BRANCH}, (SELECT jsonb_agg(to_jsonb(k)) FROM k) AS commands
+     FROM guard, course c JOIN branch b ON ${BY_NAME} WHERE c.course_id = $1::uuid FOR UPDATE OF b`,
   ),
   insertCourse: statement(
     'insert_course',
@@ -93,10 +112,13 @@ export const writes = {
   ),
   insertBranch: statement(
     'insert_branch',
-    `INSERT INTO branch (branch_id, course_id, name, head, hidden, protected, metadata, parent_id, base, created_by, created_at)
-     SELECT $1::uuid, $2::uuid, $3::text, $4::bytea, $5::bool, $6::bool, $7::jsonb, $8::uuid, $9::bytea, $10::text, $11::timestamptz
-     WHERE NOT EXISTS (SELECT FROM tag WHERE course_id = $2::uuid AND name = $3::text)
-     ON CONFLICT (course_id, name) DO NOTHING RETURNING branch_id`,
+    `WITH ${GUARD}, b AS (
+       INSERT INTO branch (branch_id, course_id, name, head, hidden, protected, metadata, parent_id, base, created_by, created_at)
+       SELECT $2::uuid, $1::uuid, $3::text, $4::bytea, $5::bool, $6::bool, $7::jsonb, $8::uuid, $9::bytea, $10::text, $11::timestamptz
+       FROM guard WHERE NOT EXISTS (SELECT FROM tag WHERE course_id = $1::uuid AND name = $3::text)
+       ON CONFLICT (course_id, name) DO NOTHING RETURNING branch_id
+     ), ${logMove({ content: '$12', move: '$13', when: 'EXISTS (SELECT FROM b)' })}
+     SELECT branch_id FROM b`,
   ),
   homes: statement(
     'insert_homes',
@@ -129,23 +151,13 @@ export const writes = {
      ), u AS (
        INSERT INTO body_use (course_id, hash, used_at) SELECT $1::uuid, x, now() FROM unnest($10::bytea[]) AS x ORDER BY x
        ON CONFLICT (course_id, hash) DO UPDATE SET used_at = excluded.used_at
-     )
+     ), q AS (${insertRequests('$13')}
+     ), ${logMove({ content: '$14', move: '$15', when: 'true' })}
      UPDATE branch SET head = $12::bytea WHERE branch_id = $11::uuid`,
   ),
   setBorn: statement(
     'set_born',
     `UPDATE node_home n SET born = x.born FROM unnest($2::uuid[], $3::bytea[]) AS x(id, born)
      WHERE n.node_id = x.id AND n.course_id = $1::uuid AND n.born IS NULL`,
-  ),
-  lockLog: statement('lock_log', 'SELECT log_seq, log_hash FROM course WHERE course_id = $1::uuid FOR UPDATE'),
-  writeLog: statement(
-    'write_log',
-    `WITH l AS (
-       INSERT INTO ref_log (course_id, seq, ref, old, new, actor, reason, at, prev_hash, hash)
-       SELECT $1::uuid, x.seq, x.ref, decode(x.old, 'hex'), decode(x.new, 'hex'), x.actor, x.reason, x.at, decode(x.prev_hash, 'hex'), decode(x.hash, 'hex')
-       FROM jsonb_to_recordset($2::jsonb)
-         AS x(seq bigint, ref text, old text, new text, actor text, reason text, at timestamptz, prev_hash text, hash text)
-     )
-     UPDATE course SET log_seq = $3::bigint, log_hash = $4::bytea WHERE course_id = $1::uuid`,
   ),
 };

@@ -55,7 +55,8 @@ export function createStore(database: Database, outbox: Outbox, options: StoreOp
   };
   return {
     ...readsOn(database, caches),
-    write: (work) => database.tx((sql) => work(writeTx(sql, { reads: readsOn(oneByOne(sql), caches), outbox, onAdvance }))),
+    write: (work) =>
+      database.tx((sql) => work(writeTx(sql, { reads: readsOn(oneByOne(sql), caches), outbox, onAdvance }))),
   };
 }
 

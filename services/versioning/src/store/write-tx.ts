@@ -1,13 +1,14 @@
 import { AppError } from '@coursewright/platform/errors';
 import type { NewEvent } from '@coursewright/platform/event';
-import { fromHash, toHash } from '@coursewright/platform/ids';
+import { fromHash } from '@coursewright/platform/ids';
 import type { Outbox } from '@coursewright/platform/outbox';
-import type { TxSql } from '@coursewright/platform/sql';
-import { hashLogRow } from '../domain/ref-log.js';
+import { sqlState, type TxSql } from '@coursewright/platform/sql';
+import { hashMove } from '../domain/ref-log.js';
 import type {
   Advance,
   Branch,
   CommandKey,
+  CommandResult,
   CommandState,
   RefMove,
   VersioningReads,
@@ -18,8 +19,9 @@ import { writes } from './statements.js';
 
 interface CommandRow {
   n: number;
-  fingerprint: string;
-  result: Record<string, unknown>;
+  locked: boolean;
+  fingerprint: string | null;
+  result: Record<string, unknown> | null;
 }
 
 /** What a writing transaction needs besides its connection; `onAdvance` hears of a change once it is committed. */
@@ -33,55 +35,92 @@ export interface WriteContext {
 export function writeTx(sql: TxSql, { reads, outbox, onAdvance }: WriteContext): WriteTx {
   return {
     reads,
-    takeCommands: (keys) => takeCommands(sql, keys),
+    openBranch: (courseId, name, keys) => openBranch(sql, courseId, name, keys),
     async rememberCommands(results) {
-      if (results.length === 0) return;
-      const rows = results.map(({ key, result }) => ({
-        actor: key.actor,
-        key: key.id,
-        fingerprint: key.fingerprint,
-        result,
-        kept: key.kept === 'client' ? '7 days' : '1 hour',
-      }));
-      await sql.rows(writes.rememberCommands, [JSON.stringify(rows)]);
-    },
-    async lockBranch(courseId, name) {
-      const [row] = await sql.rows<BranchRow>(writes.lockBranch, [courseId, name]);
-      return row ? toBranch(row) : null;
+      if (results.length > 0) await sql.rows(writes.rememberCommands, [requestRows(results)]).catch(finishedMeanwhile);
     },
     async insertCourse({ courseId, defaultBranch, createdBy, at }) {
       const rows = await sql.rows(writes.insertCourse, [courseId, defaultBranch, Buffer.alloc(32), createdBy, at]);
       return rows.length > 0;
     },
-    insertBranch: (branch) => insertBranch(sql, branch),
+    insertBranch: (branch, move) => insertBranch(sql, branch, move),
     async advance(change) {
       await advance(sql, change);
       sql.afterCommit(() => onAdvance(change));
     },
-    logMoves: (courseId, moves) => logMoves(sql, courseId, moves),
     enqueue: (events: readonly NewEvent[]) => outbox.enqueue(sql, events),
   };
 }
 
-async function takeCommands(sql: TxSql, keys: readonly (CommandKey | null)[]): Promise<CommandState[]> {
-  const states: CommandState[] = keys.map(() => ({ state: 'fresh' }));
+async function openBranch(
+  sql: TxSql,
+  courseId: string,
+  name: string,
+  keys: readonly (CommandKey | null)[],
+): ReturnType<WriteTx['openBranch']> {
   const asked = keys.flatMap((key, n) => (key ? [{ key, n }] : []));
-  if (asked.length === 0) return states;
   const values = [asked.map(({ n }) => n), asked.map(({ key }) => key.actor), asked.map(({ key }) => key.id)];
+  const [row] = await sql.rows<BranchRow & { commands: CommandRow[] | null }>(writes.openBranch, [
+    courseId,
+    name,
+    ...values,
+  ]);
+  if (row) return { branch: toBranch(row), states: statesOf(keys, row.commands ?? []) };
+  if (asked.length === 0) return { branch: null, states: statesOf(keys, []) };
   const locks = await sql.rows<{ n: number; locked: boolean }>(writes.takeCommands, values);
-  for (const { n, locked } of locks) if (!locked) states[n] = { state: 'in_progress' };
-  // A statement of its own, once the locks are held: whoever held one before has committed by its snapshot.
-  for (const row of await sql.rows<CommandRow>(writes.findCommands, values)) {
-    states[row.n] =
-      row.fingerprint === keys[row.n]?.fingerprint ? { state: 'done', result: row.result } : { state: 'reused' };
+  const found = await sql.rows<{ n: number; fingerprint: string; result: Record<string, unknown> }>(
+    writes.findCommands,
+    values,
+  );
+  const byKey = new Map(found.map((one) => [one.n, one]));
+  const rows = locks.map(({ n, locked }) => ({
+    n,
+    locked,
+    fingerprint: byKey.get(n)?.fingerprint ?? null,
+    result: byKey.get(n)?.result ?? null,
+  }));
+  return { branch: null, states: statesOf(keys, rows) };
+}
+
+function statesOf(keys: readonly (CommandKey | null)[], rows: readonly CommandRow[]): CommandState[] {
+  const states: CommandState[] = keys.map(() => ({ state: 'fresh' }));
+  for (const { n, locked, fingerprint, result } of rows) {
+    if (result === null) states[n] = { state: locked ? 'fresh' : 'in_progress' };
+    else states[n] = fingerprint === keys[n]?.fingerprint ? { state: 'done', result } : { state: 'reused' };
   }
   return states;
 }
 
-async function insertBranch(sql: TxSql, branch: Branch): Promise<boolean> {
+/** A command's row that is there already was written after this transaction looked for it. */
+function finishedMeanwhile(error: unknown): never {
+  throw sqlState(error) === '23505'
+    ? new AppError('conflict', 'IN_PROGRESS', { retryAfterSeconds: 1 }, { cause: error })
+    : error;
+}
+
+function requestRows(results: readonly CommandResult[]): string {
+  const rows = results.map(({ key, result }) => ({
+    actor: key.actor,
+    key: key.id,
+    fingerprint: key.fingerprint,
+    result,
+    kept: key.kept === 'client' ? '7 days' : '1 hour',
+  }));
+  return JSON.stringify(rows);
+}
+
+/** Parameters of a movement: the hash of what it says, and its row. */
+function moveValues(move: RefMove | null): [Buffer | null, string | null] {
+  if (!move) return [null, null];
+  const { ref, from, to, actor, reason, at } = move;
+  const row = { ref, old: from === null ? null : hexOf(from), new: to === null ? null : hexOf(to), actor, reason, at };
+  return [fromHash(hashMove(move)), JSON.stringify(row)];
+}
+
+async function insertBranch(sql: TxSql, branch: Branch, move: RefMove | null): Promise<boolean> {
   const rows = await sql.rows(writes.insertBranch, [
-    branch.id,
     branch.courseId,
+    branch.id,
     branch.name,
     fromHash(branch.head),
     branch.isHidden,
@@ -91,6 +130,7 @@ async function insertBranch(sql: TxSql, branch: Branch): Promise<boolean> {
     branch.base === null ? null : fromHash(branch.base),
     branch.createdBy,
     branch.createdAt,
+    ...moveValues(move),
   ]);
   return rows.length > 0;
 }
@@ -110,20 +150,24 @@ async function advance(sql: TxSql, change: Advance): Promise<void> {
       });
     }
   }
-  await sql.rows(writes.advance, [
-    courseId,
-    objects.map(({ hash }) => fromHash(hash)),
-    objects.map(({ type }) => kindNumber(type)),
-    objects.map(({ data }) => Buffer.from(data, 'utf8')),
-    JSON.stringify(commits.map(fromCommit)),
-    history.map(({ node }) => node),
-    history.map(({ gen }) => gen),
-    history.map(({ commit }) => fromHash(commit)),
-    history.map(({ what }) => what),
-    [...new Set(bodies)].map(fromHash),
-    branch.id,
-    fromHash(change.head),
-  ]);
+  await sql
+    .rows(writes.advance, [
+      courseId,
+      objects.map(({ hash }) => fromHash(hash)),
+      objects.map(({ type }) => kindNumber(type)),
+      objects.map(({ data }) => Buffer.from(data, 'utf8')),
+      JSON.stringify(commits.map(fromCommit)),
+      history.map(({ node }) => node),
+      history.map(({ gen }) => gen),
+      history.map(({ commit }) => fromHash(commit)),
+      history.map(({ what }) => what),
+      [...new Set(bodies)].map(fromHash),
+      branch.id,
+      fromHash(change.head),
+      requestRows(change.results),
+      ...moveValues(change.move),
+    ])
+    .catch(finishedMeanwhile);
   if (born.length > 0) {
     await sql.rows(writes.setBorn, [
       courseId,
@@ -131,31 +175,4 @@ async function advance(sql: TxSql, change: Advance): Promise<void> {
       born.map(({ commit }) => fromHash(commit)),
     ]);
   }
-  await logMoves(sql, courseId, change.moves);
-}
-
-async function logMoves(sql: TxSql, courseId: string, moves: readonly RefMove[]): Promise<void> {
-  if (moves.length === 0) return;
-  const [log] = await sql.rows<{ log_seq: number; log_hash: Buffer }>(writes.lockLog, [courseId]);
-  if (!log) throw new AppError('not_found', 'COURSE_NOT_FOUND', { courseId });
-  let seq = log.log_seq;
-  let prevHash = toHash(log.log_hash);
-  const rows = moves.map((move) => {
-    seq++;
-    const hash = hashLogRow({ ...move, seq, prevHash });
-    const row = {
-      seq,
-      ref: move.ref,
-      old: move.from === null ? null : hexOf(move.from),
-      new: move.to === null ? null : hexOf(move.to),
-      actor: move.actor,
-      reason: move.reason,
-      at: move.at,
-      prev_hash: hexOf(prevHash),
-      hash: hexOf(hash),
-    };
-    prevHash = hash;
-    return row;
-  });
-  await sql.rows(writes.writeLog, [courseId, JSON.stringify(rows), seq, fromHash(prevHash)]);
 }

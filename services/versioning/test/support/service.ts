@@ -72,7 +72,9 @@ export async function startService(): Promise<TestService> {
         ...extra,
       }),
     }),
-    service: async (name) => ({ token: await (await createTokenMinter(keys.private[name] ?? {})).mintOwn({ sub: 'importer' }) }),
+    service: async (name) => ({
+      token: await (await createTokenMinter(keys.private[name] ?? {})).mintOwn({ sub: 'importer' }),
+    }),
     async stop() {
       channel.close();
       await server.stop();
