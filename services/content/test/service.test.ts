@@ -26,7 +26,7 @@ import { createImportStore } from '../src/store/imports.js';
 import { openBodyStore, type BodyStore } from '../src/store/mongo-bodies.js';
 import { createSpool } from '../src/store/spool.js';
 import { FakeServices } from './fake-versioning.js';
-import { demoCourse, tarOf } from './support.js';
+import { bigCourse, demoCourse, streamOf, tarOf, upload } from './support.js';
 
 const logger = createLogger('test', 'silent');
 const migrations = new URL('../prisma/migrations', import.meta.url).pathname;
@@ -279,32 +279,12 @@ describe('bodies between services', () => {
   });
 });
 
-async function* upload(bytes: Buffer, header: Record<string, string> = {}) {
-  yield { part: { $case: 'header' as const, value: { format: 'olx', mediaType: 'application/gzip', ...header } } };
-  for (let at = 0; at < bytes.length; at += 50_000)
-    yield { part: { $case: 'chunk' as const, value: bytes.subarray(at, at + 50_000) } };
-}
-
 async function ended(id: string): Promise<Import> {
   return eventually(async () => {
     const job = await client().getImport({ id }, await token(author));
     if (job.state === 'running') throw new Error('still running');
     return job;
   }, 20_000);
-}
-
-/** A course of so many lessons, inline. */
-async function bigCourse(lessons: number): Promise<Buffer> {
-  const verticals = Array.from(
-    { length: lessons },
-    (_, i) => `<vertical url_name="v${i}"><html url_name="h${i}"><p>${i}</p></html></vertical>`,
-  );
-  return tarOf([
-    [
-      'course.xml',
-      `<course url_name="c" display_name="Big"><chapter url_name="u"><sequential url_name="m">${verticals.join('')}</sequential></chapter></course>`,
-    ],
-  ]);
 }
 
 describe('imports', () => {
@@ -435,7 +415,7 @@ describe('an import that dies', () => {
         fakes = new FakeServices();
         const plain = { ...deps(), step: { nodes: 4, bodies: 2 } };
         const id = newId();
-        await plain.spool.write(id, upload2(bytes), 1e9);
+        await plain.spool.write(id, streamOf(bytes), 1e9);
         const startedBy = { sub: 'ann' };
         const job = await imports.create(
           { id, format: 'olx', mediaType: 'application/gzip', courseId: newId(), newCourse: true, startedBy },
@@ -515,10 +495,6 @@ describe('an import that dies', () => {
     expect(await ended2(id)).toMatchObject({ state: 'failed', error: { reason: 'ARCHIVE_LOST' } });
   });
 });
-
-async function* upload2(bytes: Buffer): AsyncGenerator<Uint8Array> {
-  yield bytes;
-}
 
 async function ended2(id: string) {
   return eventually(async () => {

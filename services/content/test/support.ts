@@ -76,3 +76,29 @@ export function zipOf(files: Record<string, string>): Buffer {
   end.writeUInt32LE(offset, 12);
   return Buffer.concat([...locals, central, Buffer.from('PK\x05\x06'), end]);
 }
+
+/** An archive as a client of StartImport sends it. */
+export async function* upload(bytes: Buffer, header: Record<string, string> = {}) {
+  yield { part: { $case: 'header' as const, value: { format: 'olx', mediaType: 'application/gzip', ...header } } };
+  for (let at = 0; at < bytes.length; at += 50_000)
+    yield { part: { $case: 'chunk' as const, value: bytes.subarray(at, at + 50_000) } };
+}
+
+/** A course of so many lessons, inline. */
+export async function bigCourse(lessons: number): Promise<Buffer> {
+  const verticals = Array.from(
+    { length: lessons },
+    (_, i) => `<vertical url_name="v${i}"><html url_name="h${i}"><p>${i}</p></html></vertical>`,
+  );
+  return tarOf([
+    [
+      'course.xml',
+      `<course url_name="c" display_name="Big"><chapter url_name="u"><sequential url_name="m">${verticals.join('')}</sequential></chapter></course>`,
+    ],
+  ]);
+}
+
+/** Bytes as a stream of one piece. */
+export async function* streamOf(bytes: Buffer): AsyncGenerator<Uint8Array> {
+  yield bytes;
+}
