@@ -358,7 +358,7 @@ describe('imports', () => {
     await expect(client().startImport([], await token(author))).rejects.toMatchObject({
       reason: 'IMPORT_HEADER_MISSING',
     });
-    expect(await readdir(folder)).toEqual([]);
+    expect(await readdir(folder)).toEqual(['spool-id']);
   });
 
   it('into a course add to what is there, and ask for the role again', async () => {
@@ -418,11 +418,19 @@ describe('an import that dies', () => {
         await plain.spool.write(id, streamOf(bytes), 1e9);
         const startedBy = { sub: 'ann' };
         const job = await imports.create(
-          { id, format: 'olx', mediaType: 'application/gzip', courseId: newId(), newCourse: true, startedBy },
+          {
+            id,
+            format: 'olx',
+            mediaType: 'application/gzip',
+            courseId: newId(),
+            newCourse: true,
+            startedBy,
+            spoolId: await plain.spool.id(),
+          },
           author,
           undefined,
         );
-        await imports.claim(newId(), 600_000);
+        await imports.claim({ holder: newId(), spoolId: await plain.spool.id(), ms: 600_000 });
         let count = 0;
         const crash = <T extends object>(port: T): T =>
           new Proxy(port, {
@@ -445,15 +453,14 @@ describe('an import that dies', () => {
           catalog: crash(fakes),
           imports: crash(imports),
         };
-        const fixed = { ...job, courseId: job.courseId };
-        const died = await runImport(mortal, fixed, new AbortController().signal).then(
+        const died = await runImport(mortal, job, new AbortController().signal).then(
           () => false,
           (error: Error) => error.message === 'killed',
         );
         if (died) crashes++;
         const report = emptyReport();
         const present = await imports.find(id);
-        if (present?.state === 'running') await runImport(plain, fixed, new AbortController().signal, report);
+        if (present?.state === 'running') await runImport(plain, job, new AbortController().signal, report);
         expect(await imports.find(id)).toMatchObject({
           state: 'done',
           done: 8,
@@ -478,28 +485,29 @@ describe('an import that dies', () => {
 
   it('with its process is taken up when its lease has run out, and by nobody before', async () => {
     const id = newId();
+    const spoolId = await createSpool(folder).id();
     await imports.create(
-      { id, format: 'olx', mediaType: 'application/gzip', courseId: newId(), newCourse: true, startedBy: { sub: 'a' } },
+      {
+        id,
+        format: 'olx',
+        mediaType: 'application/gzip',
+        courseId: newId(),
+        newCourse: true,
+        startedBy: { sub: 'ann' },
+        spoolId,
+      },
       author,
       undefined,
     );
     const holder = newId();
     // Whoever is quicker, the running service or this test, has it alone.
-    const mine = await imports.claim(holder, 500);
+    const mine = await imports.claim({ holder, spoolId, ms: 500 });
     if (mine?.id === id) {
-      expect(await imports.claim(newId(), 500)).toBeUndefined();
+      expect(await imports.claim({ holder: newId(), spoolId, ms: 500 })).toBeUndefined();
       expect(await imports.renew(id, newId(), 500)).toBe(false);
       expect(await imports.renew(id, holder, 500)).toBe(true);
     }
     // Its archive is not there, so that the one who takes it up can only say so.
-    expect(await ended2(id)).toMatchObject({ state: 'failed', error: { reason: 'ARCHIVE_LOST' } });
+    expect(await ended(id)).toMatchObject({ state: 'failed', error: { reason: 'ARCHIVE_LOST' } });
   });
 });
-
-async function ended2(id: string) {
-  return eventually(async () => {
-    const job = await imports.find(id);
-    if (job?.state === 'running') throw new Error('still running');
-    return job;
-  });
-}

@@ -37,7 +37,7 @@ export function createImportRunner(deps: ImportDeps & { newId: () => string; log
     looking = true;
     try {
       while (running.size < AT_ONCE && !aborter.signal.aborted) {
-        const job = await deps.imports.claim(holder, LEASE_MS);
+        const job = await deps.imports.claim({ holder, spoolId: await deps.spool.id(), ms: LEASE_MS });
         if (!job) break;
         const work: Promise<void> = workOn(deps, job, { holder, signal: aborter.signal }).finally(() => {
           running.delete(work);

@@ -110,7 +110,17 @@ export interface ImportJob {
 }
 
 /** A new import. */
-export type NewImport = Pick<ImportJob, 'id' | 'format' | 'mediaType' | 'courseId' | 'newCourse' | 'startedBy'>;
+export type NewImport = Pick<ImportJob, 'id' | 'format' | 'mediaType' | 'courseId' | 'newCourse' | 'startedBy'> & {
+  spoolId: string;
+};
+
+/** Who works on an import, and for how long others keep away. */
+export interface Lease {
+  holder: string;
+  /** The spool that the holder can read. */
+  spoolId: string;
+  ms: number;
+}
 
 /** The imports in the database. Every method is one transaction. */
 export interface Imports {
@@ -119,8 +129,8 @@ export interface Imports {
   /** Writes the import and the result of its command; a repeat of the command gets the first import. */
   create(job: NewImport, actor: Actor, command: Command | undefined): Promise<ImportJob>;
   find(id: string): Promise<ImportJob | undefined>;
-  /** Takes a running import that nobody works on, for `leaseMs`. */
-  claim(holder: string, leaseMs: number): Promise<ImportJob | undefined>;
+  /** Takes a running import whose archive lies in this spool and that nobody works on. */
+  claim(lease: Lease): Promise<ImportJob | undefined>;
   /** Keeps the lease; false when somebody else has it by now. */
   renew(id: string, holder: string, leaseMs: number): Promise<boolean>;
   /** Lets another attempt be made after `delayMs`. */
@@ -141,6 +151,8 @@ export interface Imports {
 
 /** Where archives wait on disk for their import. */
 export interface Spool {
+  /** The id of this spool, made when it was first used: processes that see the same disk see the same id. */
+  id(): Promise<string>;
   /** Writes a stream to disk, synced. Throws too_large ARCHIVE_TOO_LARGE. Answers its size and first bytes. */
   write(id: string, chunks: AsyncIterable<Uint8Array>, maxBytes: number): Promise<{ size: number; head: Uint8Array }>;
   /** Unpacks an archive. Throws unprocessable ARCHIVE_BROKEN, ARCHIVE_UNSAFE, ARCHIVE_TOO_LARGE, ARCHIVE_LOST. */

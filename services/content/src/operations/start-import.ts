@@ -54,6 +54,7 @@ export async function startImport(
         courseId: courseId === '' ? importedId(id, COURSE_KEY) : courseId,
         newCourse: courseId === '',
         startedBy: personOf(call.actor),
+        spoolId: await deps.spool.id(),
       },
       call.actor,
       call.command,

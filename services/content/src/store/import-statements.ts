@@ -6,13 +6,13 @@ export const importStatements = {
   find: { name: 'import_find', text: `SELECT ${COLUMNS} FROM "import" WHERE id = $1::uuid` },
   insert: {
     name: 'import_insert',
-    text: `INSERT INTO "import" (id, format, media_type, state, course_id, new_course, started_by, started_by_name, report, started_at)
-           VALUES ($1::uuid, $2::text, $3::text, 'running', $4::uuid, $5::boolean, $6::text, $7::text, $8::jsonb, now())`,
+    text: `INSERT INTO "import" (id, format, media_type, state, course_id, new_course, started_by, started_by_name, report, spool_id, started_at)
+           VALUES ($1::uuid, $2::text, $3::text, 'running', $4::uuid, $5::boolean, $6::text, $7::text, $8::jsonb, $9::uuid, now())`,
   },
   claim: {
     name: 'import_claim',
     text: `UPDATE "import" SET lease_holder = $1::uuid, lease_until = now() + $2::int * interval '1 millisecond', attempts = attempts + 1
-           WHERE id = (SELECT id FROM "import" WHERE state = 'running' AND (lease_until IS NULL OR lease_until < now())
+           WHERE id = (SELECT id FROM "import" WHERE state = 'running' AND spool_id = $3::uuid AND (lease_until IS NULL OR lease_until < now())
                        ORDER BY started_at LIMIT 1 FOR UPDATE SKIP LOCKED)
            RETURNING ${COLUMNS}`,
   },

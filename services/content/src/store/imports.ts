@@ -90,7 +90,7 @@ export function createImportStore(database: Database, outbox: Outbox): Imports {
           const { sub, name } = job.startedBy;
           await sql.rows(statements.insert, [
             ...[job.id, job.format, job.mediaType, job.courseId, job.newCourse],
-            ...[sub, name ?? null, JSON.stringify(emptyReport())],
+            ...[sub, name ?? null, JSON.stringify(emptyReport()), job.spoolId],
           ]);
           await rememberCommand(sql, actor, command, { importId: job.id });
         }
@@ -101,8 +101,8 @@ export function createImportStore(database: Database, outbox: Outbox): Imports {
 
     find: (id) => find(database, id),
 
-    async claim(holder, leaseMs) {
-      const [row] = await database.rows<ImportRow>(statements.claim, [holder, leaseMs]);
+    async claim({ holder, spoolId, ms }) {
+      const [row] = await database.rows<ImportRow>(statements.claim, [holder, ms, spoolId]);
       return row && jobOf(row);
     },
 

@@ -1,12 +1,15 @@
 import { closeSync, openSync, readSync } from 'node:fs';
-import { mkdir, open, readdir, rm, stat } from 'node:fs/promises';
+import { mkdir, open, readdir, readFile, rm, stat, writeFile as writeWhole } from 'node:fs/promises';
 import { join } from 'node:path';
 import { AppError } from '@coursewright/platform/errors';
+import { newId } from '@coursewright/platform/ids';
 import type { OpenArchive, Spool } from '../operations/ports.js';
 import { unpack } from './unpack.js';
 
 const ARCHIVE = '.archive';
 const UNPACKED = '.unpacked';
+/** The file that holds the spool's id. */
+const NAME = 'spool-id';
 const HEAD_BYTES = 8;
 
 /**
@@ -16,7 +19,10 @@ const HEAD_BYTES = 8;
 export function createSpool(folder: string): Spool {
   const archive = (id: string) => join(folder, id + ARCHIVE);
   const unpacked = (id: string) => join(folder, id + UNPACKED);
+  let known: Promise<string> | undefined;
   return {
+    id: () => (known ??= readOrMakeId(folder)),
+
     async write(id, chunks, maxBytes) {
       await mkdir(folder, { recursive: true });
       try {
@@ -78,9 +84,19 @@ export function createSpool(folder: string): Spool {
 
     async list() {
       const names = await readdir(folder).catch(() => [] as string[]);
-      return [...new Set(names.map((name) => name.replace(/\.\w+$/, '')))];
+      return [...new Set(names.filter((name) => name !== NAME).map((name) => name.replace(/\.\w+$/, '')))];
     },
   };
+}
+
+/** Two processes that begin at once agree: only one can make the file. */
+async function readOrMakeId(folder: string): Promise<string> {
+  await mkdir(folder, { recursive: true });
+  const path = join(folder, NAME);
+  await writeWhole(path, newId(), { flag: 'wx', flush: true }).catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EEXIST') throw error;
+  });
+  return (await readFile(path, 'utf8')).trim();
 }
 
 async function writeFile(

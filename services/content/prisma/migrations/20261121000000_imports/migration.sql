@@ -80,6 +80,8 @@ CREATE TABLE "import" (
   "start_commit" TEXT,
   "started_by" TEXT NOT NULL,
   "started_by_name" TEXT,
+  -- The disk on which its archive lies: only a process that sees that disk can work on it.
+  "spool_id" UUID NOT NULL,
   "done" BIGINT NOT NULL DEFAULT 0,
   "total" BIGINT,
   "commit" TEXT,
