@@ -79,6 +79,10 @@ for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP']) process.on(signal, () => v
 // The command in the foreground is gone (its window was closed, or it was killed): so goes the system.
 process.on('disconnect', () => detached || void close());
 
+// Whatever goes wrong in one place must not take the watch away from all others.
+for (const event of ['uncaughtException', 'unhandledRejection'])
+  process.on(event, (error) => console.error(event, error));
+
 await serveControl({ port, secret, verbs });
 writeJson(record, { ...identify(process.pid), port, secret });
 process.send?.('ready');

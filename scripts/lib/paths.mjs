@@ -18,7 +18,7 @@ export function tool(name) {
   return join(root, 'node_modules/.bin', name);
 }
 
-/** Loads a package that is there only after the installation, as seen from a folder of the checkout. */
+/** Loads a package that is there only after the installation, as seen from a folder (of the checkout, unless its path is absolute). */
 export function requireFrom(folder, name) {
-  return createRequire(join(root, folder, 'package.json'))(name);
+  return createRequire(resolve(root, folder, 'package.json'))(name);
 }

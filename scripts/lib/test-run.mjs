@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path';
 import { readJson, writeJson } from './files.mjs';
 import { endLeftovers } from './leftovers.mjs';
 import { serverNames } from './names.mjs';
-import { identify, isAlive } from './pids.mjs';
+import { identify, isAlive, startTime } from './pids.mjs';
 import { passingPorts } from './ports.mjs';
 import { serverUnits } from './servers/choose.mjs';
 import { which } from './servers/machine.mjs';
@@ -23,7 +23,9 @@ async function sweep(folder) {
 export async function removeOldRuns(data) {
   for (const name of readdirSync(data).filter((entry) => entry.startsWith('test-'))) {
     const folder = join(data, name);
-    if (isAlive(readJson(join(folder, 'run.json')))) continue;
+    const record = readJson(join(folder, 'run.json'));
+    // Without a record the run may have begun this very moment.
+    if (record ? isAlive(record) : startTime(Number(name.slice('test-'.length)))) continue;
     await sweep(folder);
     rmSync(folder, { recursive: true, force: true });
   }

@@ -1,5 +1,5 @@
 // Redis: the server of the machine, else Debian's package redis-tools (it has the server too, and starts nothing).
-import { mkdirSync, realpathSync, rmSync, symlinkSync } from 'node:fs';
+import { existsSync, mkdirSync, realpathSync, rmSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { attempt } from '../run.mjs';
 import { programOf, which } from './machine.mjs';
@@ -21,8 +21,10 @@ export async function find({ tools }) {
   const twin = which('redis-check-rdb');
   if (!twin) return null;
   const bin = join(tools, 'redis-server');
-  rmSync(bin, { force: true });
-  symlinkSync(realpathSync(twin), bin);
+  if (!existsSync(bin)) {
+    rmSync(bin, { force: true });
+    symlinkSync(realpathSync(twin), bin);
+  }
   const version = versionIn(await attempt(bin, ['--version']));
   return version && atLeast(version, oldest.redis) ? { how: 'machine', bin, version: version.join('.') } : null;
 }
