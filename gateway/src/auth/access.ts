@@ -1,0 +1,79 @@
+import { can } from '@coursewright/course-model/access';
+import type { Actor } from '@coursewright/platform/actor';
+import { AppError } from '@coursewright/platform/errors';
+import type { TokenMinter } from '@coursewright/platform/internal-token';
+import type { Access } from '@coursewright/proto/coursewright/catalog/v1/catalog';
+import { LRUCache } from 'lru-cache';
+import type { Peers } from '../peers.js';
+import type { Caller } from './bearer.js';
+
+/** What a caller may do with one course. */
+export interface CourseAccess {
+  readonly courseId: string;
+  /** His staff roles there, or `learner` alone. */
+  readonly roles: readonly string[];
+  /** For a learner the only commit he may see; null for staff. */
+  readonly publishedCommit: string | null;
+  /** The caller with these grants, as the internal token has him. */
+  readonly actor: Actor;
+}
+
+/** Finds out what callers may do with courses. */
+export interface Accesses {
+  /** Throws not_found COURSE_NOT_FOUND for a course that the caller may not know. */
+  of(caller: Caller, courseId: string): Promise<CourseAccess>;
+  /** Forgets what is known of a course: catalog says that it has changed. */
+  drop(courseId: string): void;
+}
+
+const freshMs = 5_000;
+
+/** Asks catalog, and keeps its answers for 5 s at most; a course that is not there is asked for anew each time. */
+export function createAccesses(peers: Pick<Peers, 'catalog'>, minter: Pick<TokenMinter, 'mintOwn'>): Accesses {
+  const known = new LRUCache<string, { readonly asked: number; readonly access: Promise<Access> }>({
+    max: 50_000,
+    ttl: freshMs,
+  });
+  const dropped = new LRUCache<string, number>({ max: 50_000, ttl: 2 * freshMs });
+
+  const ask = async (subject: string, courseId: string): Promise<Access> =>
+    peers.catalog.getAccess({ courseId, subject }, { token: await minter.mintOwn() });
+
+  const look = (subject: string, courseId: string): Promise<Access> => {
+    const key = `${courseId}\n${subject}`;
+    const entry = known.get(key);
+    // Asked before the drop counts as dropped too: its answer may be from before the change.
+    if (entry && entry.asked > (dropped.get(courseId) ?? 0)) return entry.access;
+    const access = ask(subject, courseId);
+    const asked = performance.now();
+    known.set(key, { asked, access });
+    const forget = (): void => {
+      if (known.peek(key)?.access === access) known.delete(key);
+    };
+    access.then((found) => (found.exists ? undefined : forget()), forget);
+    return access;
+  };
+
+  return {
+    async of(caller, courseId) {
+      const access = await look(caller.sub, courseId);
+      return grant(caller, courseId, access);
+    },
+    drop: (courseId) => void dropped.set(courseId, performance.now()),
+  };
+}
+
+/** Staff see the course by their roles; anybody else is a learner of what is published, or does not know the course at all. */
+export function grant(caller: Caller, courseId: string, access: Access): CourseAccess {
+  const isAdmin = caller.roles.includes('admin');
+  if (!access.exists && !(access.deleted && isAdmin)) throw new AppError('not_found', 'COURSE_NOT_FOUND');
+  const staff = access.deleted ? [] : access.roles.filter((role) => can([role], 'course.read-draft'));
+  if (isAdmin && !staff.includes('admin')) staff.push('admin');
+  if (staff.length > 0) {
+    const grants = staff.map((role) => ({ course: courseId, role }));
+    return { courseId, roles: staff, publishedCommit: null, actor: { ...caller, grants } };
+  }
+  if (access.publishedCommit === '') throw new AppError('not_found', 'COURSE_NOT_FOUND');
+  const grants = [{ course: courseId, role: 'learner', commit: access.publishedCommit }];
+  return { courseId, roles: ['learner'], publishedCommit: access.publishedCommit, actor: { ...caller, grants } };
+}

@@ -1,0 +1,186 @@
+import { rolesOn } from '@coursewright/platform/actor';
+import { AppError } from '@coursewright/platform/errors';
+import { newId } from '@coursewright/platform/ids';
+import { serve, type Served } from '@coursewright/platform/rpc-server';
+import { CatalogServiceDefinition, CourseRecord } from '@coursewright/proto/coursewright/catalog/v1/catalog';
+import { ContentServiceDefinition, Import } from '@coursewright/proto/coursewright/content/v1/content';
+import { ReviewServiceDefinition } from '@coursewright/proto/coursewright/review/v1/review';
+import { CommitRequest, Part } from '@coursewright/proto/coursewright/versioning/v1/versioning';
+import { FakeRequests, hashOf, type FakeVersioning } from './fake-versioning.js';
+
+interface Registered {
+  record: CourseRecord;
+  members: Map<string, string[]>;
+}
+
+/** A registry in memory. */
+export class FakeCatalog {
+  readonly courses = new Map<string, Registered>();
+  readonly requests = new FakeRequests();
+  readonly accessAsked: string[] = [];
+  constructor(private readonly versioning: FakeVersioning) {}
+
+  add(owner: string, fields: Record<string, unknown>): CourseRecord {
+    const courseId = newId();
+    const commit = this.versioning.create(courseId, fields);
+    const record = CourseRecord.fromPartial({
+      ...{ courseId, commit, owner, createdBy: owner, createdAt: new Date(0), revision: 1, reviewState: 'none' },
+    });
+    this.courses.set(courseId, { record, members: new Map([[owner, ['admin']]]) });
+    return record;
+  }
+
+  #of(courseId: string): Registered {
+    const found = this.courses.get(courseId);
+    if (!found) throw new AppError('not_found', 'COURSE_NOT_FOUND');
+    return found;
+  }
+
+  served(): Served {
+    const unused = async (): Promise<never> => {
+      throw new AppError('unimplemented', 'UNIMPLEMENTED');
+    };
+    return serve(CatalogServiceDefinition, {
+      registerCourse: unused,
+      putMember: unused,
+      listMembers: unused,
+      createCourse: async ({ fields }, call) => {
+        const record = this.add(call.actor.sub, fields ?? {});
+        this.requests.keep(call, CourseRecord.toJSON(record) as Record<string, unknown>);
+        return record;
+      },
+      getCourse: async ({ courseId }, call) => {
+        if (rolesOn(call.actor, courseId).length === 0) throw new AppError('not_found', 'COURSE_NOT_FOUND');
+        return this.#of(courseId).record;
+      },
+      listCourses: async (request, call) => {
+        if (request.sort === 'relevance' && request.query === '') {
+          const fields = [{ pointer: '/sort', code: 'invalid', message: 'relevance needs a query' }];
+          throw new AppError('invalid_argument', 'ARGUMENT_INVALID', {}, { fields });
+        }
+        const mine = [...this.courses.values()].filter(({ members }) => members.has(call.actor.sub));
+        const from = Number(request.cursor || 0);
+        const courses = mine.slice(from, from + request.limit).map(({ record }) => ({
+          ...{ courseId: record.courseId, fields: { title: 'Listed' }, status: 'draft', owner: record.owner },
+          ...{ createdAt: new Date(0), updatedAt: new Date(0), head: record.commit, defaultBranch: 'main' },
+        }));
+        const end = from + courses.length;
+        const facets = request.facets ? [{ name: 'topic', values: [{ value: 'Law', count: 2 }] }] : [];
+        return { courses, next: end < mine.length ? String(end) : '', facets };
+      },
+      deleteCourse: async ({ courseId, expectedRevision }, call) => {
+        const { record } = this.#of(courseId);
+        if (expectedRevision !== undefined && expectedRevision !== record.revision)
+          throw new AppError('stale', 'STALE');
+        Object.assign(record, { deletedAt: new Date(), revision: record.revision + 1 });
+        this.requests.keep(call, CourseRecord.toJSON(record) as Record<string, unknown>);
+        return record;
+      },
+      restoreCourse: async ({ courseId }, call) => {
+        const { record } = this.#of(courseId);
+        Object.assign(record, { deletedAt: undefined, revision: record.revision + 1 });
+        this.requests.keep(call, CourseRecord.toJSON(record) as Record<string, unknown>);
+        return record;
+      },
+      getAccess: async ({ courseId, subject }, call) => {
+        if (call.actor.sub !== 'service:gateway') throw new AppError('permission_denied', 'FORBIDDEN');
+        this.accessAsked.push(`${courseId} ${subject}`);
+        const found = this.courses.get(courseId);
+        if (!found || found.record.deletedAt) return { exists: false, deleted: found !== undefined };
+        const { published } = this.versioning.repository(courseId);
+        return { exists: true, roles: found.members.get(subject) ?? [], publishedCommit: published };
+      },
+    });
+  }
+}
+
+/** Bodies and imports in memory. */
+export class FakeContent {
+  readonly bodies = new Map<string, Buffer>();
+  readonly imports = new Map<string, Import>();
+  readonly requests = new FakeRequests();
+  uploaded = 0;
+  constructor(private readonly versioning: FakeVersioning) {}
+
+  served(): Served {
+    const unused = async (): Promise<never> => {
+      throw new AppError('unimplemented', 'UNIMPLEMENTED');
+    };
+    const empty = Buffer.from('{"objectives":[],"materials":[],"exercises":[],"assessments":[],"order":[]}');
+    const lesson = (courseId: string, lessonId: string, ref: string) => {
+      const { commit, kind, name } = this.versioning.at(courseId, ref);
+      const node = this.versioning.node(courseId, commit.tree, lessonId);
+      return {
+        ...{
+          courseId,
+          lessonId,
+          branch: kind === 'branch' ? name : '',
+          commit: commit.hash,
+          hash: node.body || 'none',
+        },
+        ...{ content: this.bodies.get(node.body!) ?? empty, updatedAt: new Date(0), updatedBy: 'maker' },
+      };
+    };
+    return serve(ContentServiceDefinition, {
+      async *getBodies() {},
+      putBodies: unused,
+      saveLesson: async (request, call) => {
+        const { courseId, lessonId, branch } = request;
+        try {
+          JSON.parse(Buffer.from(request.content).toString());
+        } catch {
+          throw new AppError('invalid_argument', 'MALFORMED_JSON');
+        }
+        const body = hashOf(Buffer.from(request.content).toString());
+        this.bodies.set(body, Buffer.from(request.content));
+        const etag = request.expectedBody ?? '*';
+        const commit = CommitRequest.fromPartial({
+          ...{ courseId, branch, expectedHead: request.expectedHead, message: request.message },
+          expect: [{ nodeId: lessonId, part: Part.BODY, etag }],
+          ops: [{ op: { $case: 'setBody', value: { nodeId: lessonId, body } } }],
+        });
+        const made = this.versioning.commit(commit, call);
+        return { ...lesson(courseId, lessonId, branch), unchanged: made.unchanged };
+      },
+      getLesson: async ({ courseId, lessonId, ref }) => lesson(courseId, lessonId, ref),
+      getRendered: async ({ courseId, lessonId, ref }, call) => {
+        const isLearner = rolesOn(call.actor, courseId).includes('learner');
+        const { hash } = lesson(courseId, lessonId, ref);
+        return { lessonId, courseId, commit: isLearner ? '' : ref, hash: isLearner ? hashOf(`keyed ${hash}`) : hash };
+      },
+      diffBodies: async ({ pairs }) => ({
+        diffs: pairs.map(({ nodeId, from, to }) => ({
+          nodeId,
+          changes: [{ pointer: '/materials/a/content', change: 'edited', from, to, hunks: [{ lines: ['-a', '+b'] }] }],
+        })),
+      }),
+      startImport: async (requests, call) => {
+        let header: { format: string; courseId: string } | undefined;
+        for await (const { part } of requests) {
+          if (part?.$case === 'header') header = part.value;
+          else this.uploaded += part?.value.length ?? 0;
+        }
+        const job = Import.fromPartial({
+          ...{ id: newId(), format: header?.format ?? '', courseId: header?.courseId ?? '', state: 'running' },
+          ...{ startedBy: call.actor.sub, startedAt: new Date(0), revision: 1 },
+        });
+        this.imports.set(job.id, job);
+        this.requests.keep(call, Import.toJSON(job) as Record<string, unknown>);
+        return job;
+      },
+      getImport: async ({ id }) => this.imports.get(id)!,
+      locate: async ({ id }) => {
+        const job = this.imports.get(id);
+        return { courseId: job?.courseId ?? '', startedBy: job?.startedBy ?? '' };
+      },
+    });
+  }
+}
+
+/** A review that says what it is told to. */
+export class FakeReview {
+  state = { state: 'none', tree: '' };
+  served(): Served {
+    return serve(ReviewServiceDefinition, { getReviewState: async () => this.state });
+  }
+}
