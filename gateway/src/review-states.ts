@@ -1,7 +1,14 @@
 import { AppError } from '@coursewright/platform/errors';
 import type { CallOptions } from '@coursewright/platform/rpc-client';
 import type { Peers } from './peers.js';
-import type { Review } from './present/course.js';
+
+/** Where the review of a course stands. */
+export interface Review {
+  readonly state: string;
+  readonly tree: string;
+  /** The tree of the default branch as review has heard of it. */
+  readonly knownTree: string;
+}
 
 /** Asks where reviews stand, and takes no for an answer. */
 export interface ReviewStates {

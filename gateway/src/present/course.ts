@@ -2,17 +2,10 @@ import { createHash } from 'node:crypto';
 import type { CourseCard, CourseRecord } from '@coursewright/proto/coursewright/catalog/v1/catalog';
 import type { CourseRepository } from '@coursewright/proto/coursewright/versioning/v1/versioning';
 import type { Reply } from '../http/route.js';
+import type { Review } from '../review-states.js';
 import type { CourseJson } from '../shapes/course.js';
 import { orNull, present, timeOf } from './common.js';
 import { courseStatus } from './course-status.js';
-
-/** Where the review of a course stands. */
-export interface Review {
-  readonly state: string;
-  readonly tree: string;
-  /** The tree of the default branch as review has heard of it. */
-  readonly knownTree: string;
-}
 
 /** What the owners of a course's facts answer; review is undefined when it cannot be reached. */
 export interface CourseFacts {

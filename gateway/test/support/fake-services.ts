@@ -1,6 +1,8 @@
+import type { LessonDocument } from '@coursewright/course-model/lesson';
+import { normalizeLesson } from '@coursewright/course-model/normalize-lesson';
 import { rolesOn } from '@coursewright/platform/actor';
 import { AppError } from '@coursewright/platform/errors';
-import { newId } from '@coursewright/platform/ids';
+import { newId, toHash } from '@coursewright/platform/ids';
 import { serve, type Served } from '@coursewright/platform/rpc-server';
 import { CatalogServiceDefinition, CourseRecord } from '@coursewright/proto/coursewright/catalog/v1/catalog';
 import { ContentServiceDefinition, Import } from '@coursewright/proto/coursewright/content/v1/content';
@@ -126,21 +128,25 @@ export class FakeContent {
       putBodies: unused,
       saveLesson: async (request, call) => {
         const { courseId, lessonId, branch } = request;
+        let sent: unknown;
         try {
-          JSON.parse(Buffer.from(request.content).toString());
+          sent = JSON.parse(Buffer.from(request.content).toString());
         } catch {
           throw new AppError('invalid_argument', 'MALFORMED_JSON');
         }
-        const body = hashOf(Buffer.from(request.content).toString());
-        this.bodies.set(body, Buffer.from(request.content));
+        const before = this.bodies.get(lesson(courseId, lessonId, branch).hash);
+        const made = normalizeLesson(sent, before ? (JSON.parse(before.toString()) as LessonDocument) : null, newId);
+        if (!made.ok) throw new AppError('invalid_argument', 'INVALID_LESSON', {}, { fields: made.problems });
+        const body = toHash(made.body.hash);
+        this.bodies.set(body, Buffer.from(JSON.stringify(made.body.doc)));
         const etag = request.expectedBody ?? '*';
         const commit = CommitRequest.fromPartial({
           ...{ courseId, branch, expectedHead: request.expectedHead, message: request.message },
           expect: [{ nodeId: lessonId, part: Part.BODY, etag }],
           ops: [{ op: { $case: 'setBody', value: { nodeId: lessonId, body } } }],
         });
-        const made = this.versioning.commit(commit, call);
-        return { ...lesson(courseId, lessonId, branch), unchanged: made.unchanged };
+        const { unchanged } = this.versioning.commit(commit, call);
+        return { ...lesson(courseId, lessonId, branch), unchanged };
       },
       getLesson: async ({ courseId, lessonId, ref }) => lesson(courseId, lessonId, ref),
       getRendered: async ({ courseId, lessonId, ref }, call) => {

@@ -324,7 +324,8 @@ function apply(tree: Tree, op: CommitRequest['ops'][number]['op']): string {
       delete tree[node.id];
       return node.id;
     }
-    default:
+    case 'reorder':
+    case undefined:
       throw new AppError('unimplemented', 'UNIMPLEMENTED');
   }
 }
