@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { AppError } from '@coursewright/platform/errors';
-import type { AddedNode, As, Catalog, LessonNode, Versioning } from '../src/operations/ports.js';
+import type { AddedNode, As, Call, Catalog, LessonNode, Versioning } from '../src/operations/ports.js';
 
 interface Course {
   fields: Record<string, unknown>;
@@ -94,6 +94,11 @@ export class FakeServices implements Versioning, Catalog {
       course.head = this.next();
       return { commit: course.head, at: new Date(), unchanged: false };
     });
+  }
+
+  async madeBefore(call: Call): Promise<{ commit: string; at: Date; unchanged: boolean } | undefined> {
+    const made = this.commands.get(call.command?.id ?? '');
+    return made as { commit: string; at: Date; unchanged: boolean } | undefined;
   }
 
   async createCourse(

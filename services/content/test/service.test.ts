@@ -170,6 +170,17 @@ describe('lessons', () => {
     });
   });
 
+  it('sent again by a peer that never got the answer, are answered as the first time', async () => {
+    const { hash } = await client().getLesson({ courseId: course, lessonId: lesson }, await token(author));
+    const options = await token(author, { id: newId(), fingerprint: 'f', kept: 'minted' });
+    const content = Buffer.from(JSON.stringify({ objectives: ['sent twice'] }));
+    const request = { courseId: course, lessonId: lesson, expectedBody: hash, content };
+    const first = await client().saveLesson(request, options);
+    expect(await client().saveLesson(request, options)).toMatchObject({ commit: first.commit, unchanged: false });
+    await save({ objectives: ['somebody else was faster than the repeat'] });
+    expect(await client().saveLesson(request, options)).toMatchObject({ unchanged: false });
+  });
+
   it('take what already is as asked, whatever was expected', async () => {
     const now = await save({ objectives: ['as asked'] });
     expect(await save({ objectives: ['as asked'] }, author, { expectedBody: 'none' })).toMatchObject({

@@ -50,6 +50,8 @@ export interface Versioning {
   getLesson(place: { courseId: string; lessonId: string; ref: string }, as: As): Promise<LessonNode>;
   /** Gives a node another body; only if its body is still `expectedBody` (a hash or "none"), when that is given. */
   setBody(change: BodyChange, as: As): Promise<{ commit: string; at: Date; unchanged: boolean }>;
+  /** The commit that the served call's command made when it came before; undefined when this is the first time. */
+  madeBefore(call: Call): Promise<{ commit: string; at: Date; unchanged: boolean } | undefined>;
   createCourse(course: { courseId: string; fields: Record<string, unknown>; source: Source }, as: As): Promise<void>;
   head(courseId: string, as: As): Promise<string>;
   /** One step of an import: adds nodes on its hidden ref. */

@@ -65,19 +65,20 @@ export async function saveLesson(
     );
   }
   const hash = toHash(result.body.hash);
-  if (hash === node.body) return { node, hash, doc: result.body.doc, unchanged: true };
   // The empty document on a lesson that has none is no change either.
-  if (node.body === null && result.body.hash.equals(bodyHash(emptyLesson()))) {
-    return { node, hash: 'none', doc: result.body.doc, unchanged: true };
-  }
+  const isEmptyStill = node.body === null && result.body.hash.equals(bodyHash(emptyLesson()));
+  const isSame = hash === node.body || isEmptyStill;
   // Versioning decides under its lock; asking here first only spares the store a body that could not be used.
-  if (input.expectedBody !== undefined && input.expectedBody !== (node.body ?? 'none')) {
-    throw new AppError('stale', 'STALE', {
-      nodeId: lessonId,
-      part: 'body',
-      etag: node.body ?? 'none',
-      head: node.commit,
-    });
+  const isStale = input.expectedBody !== undefined && input.expectedBody !== (node.body ?? 'none');
+  if (isSame || isStale) {
+    // A call that was sent again after its commit, by a peer that never got the answer, finds its own work.
+    const before = await savedBefore(deps, input, call);
+    if (before) return before;
+  }
+  if (isSame) return { node, hash: isEmptyStill ? 'none' : hash, doc: result.body.doc, unchanged: true };
+  if (isStale) {
+    const etag = node.body ?? 'none';
+    throw new AppError('stale', 'STALE', { nodeId: lessonId, part: 'body', etag, head: node.commit });
   }
   await deps.bodies.putMany(courseId, [result.body]);
   const made = await deps.versioning.setBody(
@@ -96,6 +97,20 @@ export async function saveLesson(
   );
   const changed = { ...node, body: hash, commit: made.commit, updatedAt: made.at, updatedBy: personOf(call.actor).sub };
   return { node: changed, hash, doc: result.body.doc, unchanged: made.unchanged };
+}
+
+/** What this very command saved when it came before. */
+async function savedBefore(
+  deps: { bodies: Bodies; versioning: Versioning },
+  { courseId, lessonId, branch }: SaveLessonInput,
+  call: Call,
+): Promise<LessonAtRef | undefined> {
+  const made = await deps.versioning.madeBefore(call);
+  if (made === undefined) return undefined;
+  const node = await deps.versioning.getLesson({ courseId, lessonId, ref: made.commit }, { call });
+  const doc = node.body === null ? emptyLesson() : await deps.bodies.get(courseId, node.body);
+  const named = { ...node, refKind: 'branch', refName: branch };
+  return { node: named, hash: node.body ?? 'none', doc, unchanged: made.unchanged };
 }
 
 function parse(content: Uint8Array): unknown {

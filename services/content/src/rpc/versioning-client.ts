@@ -1,5 +1,10 @@
 import { NodeKind } from '@coursewright/proto/coursewright/common/v1/common';
-import { Part, VersioningServiceDefinition } from '@coursewright/proto/coursewright/versioning/v1/versioning';
+import { RecallOutcome, RequestServiceDefinition } from '@coursewright/proto/coursewright/common/v1/requests';
+import {
+  CommitResponse,
+  Part,
+  VersioningServiceDefinition,
+} from '@coursewright/proto/coursewright/versioning/v1/versioning';
 import { AppError } from '@coursewright/platform/errors';
 import type { TokenMinter } from '@coursewright/platform/internal-token';
 import type { CallOptions, Channel } from '@coursewright/platform/rpc-client';
@@ -30,6 +35,7 @@ export async function optionsFor(minter: TokenMinter, as: As): Promise<CallOptio
 /** The versioning service behind content's port. */
 export function createVersioningClient(channel: Channel, minter: TokenMinter): Versioning {
   const client = channel.client(VersioningServiceDefinition);
+  const requests = channel.client(RequestServiceDefinition);
   return {
     async getLesson({ courseId, lessonId, ref }, as) {
       const { node, ref: resolved } = await client.getNode(
@@ -62,6 +68,17 @@ export function createVersioningClient(channel: Channel, minter: TokenMinter): V
         { courseId, branch, base, expectedHead, expect, ops, message, kind },
         await optionsFor(minter, as),
       );
+      return { commit: made.commit, at: made.at ?? new Date(0), unchanged: made.unchanged };
+    },
+
+    async madeBefore(call) {
+      if (call.command === undefined) return undefined;
+      const { id: key, fingerprint } = call.command;
+      const { deadline, requestId, signal } = call;
+      const own = { call: { token: await minter.mintOwn(), deadline, requestId, signal } };
+      const { outcome, result } = await requests.recall({ actor: call.actor.sub, key, fingerprint }, own);
+      if (outcome !== RecallOutcome.DONE) return undefined;
+      const made = CommitResponse.fromJSON(result);
       return { commit: made.commit, at: made.at ?? new Date(0), unchanged: made.unchanged };
     },
 
