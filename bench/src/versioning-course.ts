@@ -40,13 +40,22 @@ export function makeCourse([units, modules, lessons]: Shape): BenchCourse {
       const leaves = many(lessons, (l) => {
         const id = newId();
         paths.push([unit, module, id]);
-        return { id, kind: 'lesson', fields: { title: `Lesson ${l} of module ${m}`, durationMinutes: 45 }, body: bodyOf(id) };
+        return {
+          id,
+          kind: 'lesson',
+          fields: { title: `Lesson ${l} of module ${m}`, durationMinutes: 45 },
+          body: bodyOf(id),
+        };
       });
       return { id: module, kind: 'module', fields: { title: `Module ${m}` }, children: leaves };
     });
     return { id: unit, kind: 'unit', fields: { title: `Unit ${u}` }, children: inner };
   });
-  return { courseId, lessons: paths, spec: { id: courseId, kind: 'course', fields: { title: 'A course', cefrLevel: 'B1' }, children } };
+  return {
+    courseId,
+    lessons: paths,
+    spec: { id: courseId, kind: 'course', fields: { title: 'A course', cefrLevel: 'B1' }, children },
+  };
 }
 
 /** The service's store and operations on a database of their own. */
@@ -67,7 +76,9 @@ export async function openBenchStore(server: string): Promise<BenchStore> {
   const migrations = fileURLToPath(new URL('../../services/versioning/prisma/migrations/', import.meta.url));
   const setUp = new pg.Client({ connectionString: url.href });
   await setUp.connect();
-  for (const folder of readdirSync(migrations).filter((entry) => !entry.endsWith('.toml')).sort()) {
+  for (const folder of readdirSync(migrations)
+    .filter((entry) => !entry.endsWith('.toml'))
+    .sort()) {
     await setUp.query(readFileSync(`${migrations}${folder}/migration.sql`, 'utf8'));
   }
   await setUp.end();
@@ -87,7 +98,10 @@ export async function openBenchStore(server: string): Promise<BenchStore> {
 const author = { id: 'bench', name: 'Bench' };
 
 /** Brings a written-out course into the store: one commit on its default branch. */
-export async function loadCourse({ deps, database }: BenchStore, { courseId, spec, lessons }: BenchCourse): Promise<void> {
+export async function loadCourse(
+  { deps, database }: BenchStore,
+  { courseId, spec, lessons }: BenchCourse,
+): Promise<void> {
   await createCourse(deps, { courseId, fields: spec.fields, source: null, author, command: null });
   const pool = new ObjectPool(deps.store.objects(courseId));
   const tree = buildTree(pool, spec);
@@ -97,24 +111,46 @@ export async function loadCourse({ deps, database }: BenchStore, { courseId, spe
     const part = objects.slice(at, at + 5_000);
     await database.pool.query(
       `INSERT INTO object SELECT $1, x.h, x.k, x.d, length(x.d), now() FROM unnest($2::bytea[], $3::int[], $4::bytea[]) AS x(h, k, d) ON CONFLICT DO NOTHING`,
-      [courseId, part.map(({ hash }) => fromHash(hash)), part.map(({ type }) => kinds[type]), part.map(({ data }) => Buffer.from(data))],
+      [
+        courseId,
+        part.map(({ hash }) => fromHash(hash)),
+        part.map(({ type }) => kinds[type]),
+        part.map(({ data }) => Buffer.from(data)),
+      ],
     );
   }
   const units = spec.children?.length ?? 0;
-  const counts = { units, modules: new Set(lessons.map(([, module]) => module)).size, lessons: lessons.length, assignments: 0 };
+  const counts = {
+    units,
+    modules: new Set(lessons.map(([, module]) => module)).size,
+    lessons: lessons.length,
+    assignments: 0,
+  };
   await deps.store.write(async (tx) => {
-    const branch = await tx.lockBranch(courseId, '');
+    const { branch } = await tx.openBranch(courseId, '', []);
     const head = branch && (await tx.reads.commits(courseId, [branch.head])).get(branch.head);
     if (!branch || !head) throw new Error('the course was not made');
-    const advance = new BranchAdvance(tx, new ObjectPool(tx.reads.objects(courseId)), { branch, head, isDefault: true });
+    const advance = new BranchAdvance(tx, new ObjectPool(tx.reads.objects(courseId)), {
+      branch,
+      head,
+      isDefault: true,
+    });
     const changes = { added: lessons.length, removed: 0, moved: 0, edited: 0 };
-    advance.add({ tree, changes: [], sums: { changes, counts } }, { author, message: 'Load', kind: 'import', at: deps.now() }, new Map());
-    await advance.write(async () => undefined);
+    advance.add(
+      { tree, changes: [], sums: { changes, counts } },
+      { author, message: 'Load', kind: 'import', at: deps.now() },
+      new Map(),
+    );
+    await advance.write([]);
   });
   const commit = (await deps.store.course(courseId, ''))?.branch?.head ?? '';
   const ids = [...new Set(lessons.flat())];
   for (let at = 0; at < ids.length; at += 20_000) {
-    await database.pool.query('INSERT INTO node_home SELECT x, $1, $2 FROM unnest($3::uuid[]) AS x', [courseId, fromHash(commit), ids.slice(at, at + 20_000)]);
+    await database.pool.query('INSERT INTO node_home SELECT x, $1, $2 FROM unnest($3::uuid[]) AS x', [
+      courseId,
+      fromHash(commit),
+      ids.slice(at, at + 20_000),
+    ]);
   }
   await database.pool.query('VACUUM ANALYZE');
 }

@@ -17,7 +17,11 @@ export class GitCourse {
     await git.run(['config', 'fastimport.unpackLimit', '1000']);
     const files: string[] = [];
     const walk = (node: TreeSpec, path: string): void => {
-      const head = content({ fields: node.fields, body: node.body ?? null, order: (node.children ?? []).map(({ id }) => id) });
+      const head = content({
+        fields: node.fields,
+        body: node.body ?? null,
+        order: (node.children ?? []).map(({ id }) => id),
+      });
       if (node.kind === 'lesson') files.push(`M 100644 inline ${path}.json\n${head}`);
       else files.push(`M 100644 inline ${path}${path === '' ? '' : '/'}node.json\n${head}`);
       for (const child of node.children ?? []) walk(child, path === '' ? child.id : `${path}/${child.id}`);
@@ -30,7 +34,10 @@ export class GitCourse {
 
   /** One commit with these lessons edited. */
   async edit(lessons: readonly (readonly string[])[], body: string): Promise<void> {
-    const files = lessons.map((path) => `M 100644 inline ${path.join('/')}.json\n${content({ fields: { title: 'Edited', durationMinutes: 45 }, body })}`);
+    const files = lessons.map(
+      (path) =>
+        `M 100644 inline ${path.join('/')}.json\n${content({ fields: { title: 'Edited', durationMinutes: 45 }, body })}`,
+    );
     await this.#import(files, 'from refs/heads/main^0\n');
   }
 
@@ -59,7 +66,11 @@ export class GitCourse {
     const objects = join(this.#dir, 'objects');
     const folders = readdirSync(objects).filter((name) => /^[0-9a-f]{2}$/.test(name));
     return folders.reduce(
-      (sum, folder) => readdirSync(join(objects, folder)).reduce((inner, file) => inner + statSync(join(objects, folder, file)).size, sum),
+      (sum, folder) =>
+        readdirSync(join(objects, folder)).reduce(
+          (inner, file) => inner + statSync(join(objects, folder, file)).size,
+          sum,
+        ),
       0,
     );
   }

@@ -25,6 +25,8 @@ export const MIGRATIONS = fileURLToPath(new URL('../../prisma/migrations', impor
 
 export interface TestService {
   readonly deps: Deps;
+  /** Another process on the same database, with caches of its own. */
+  sibling(): Deps;
   readonly database: PgDatabase;
   readonly client: RpcClient<typeof VersioningServiceDefinition>;
   readonly events: RpcClient<typeof EventSourceServiceDefinition>;
@@ -57,8 +59,14 @@ export async function startService(): Promise<TestService> {
   });
   const port = await server.start();
   const channel = openChannel('versioning', `127.0.0.1:${port}`);
+  const siblings: PgDatabase[] = [];
   return {
     deps,
+    sibling() {
+      const own = openDatabase({ url: created.url });
+      siblings.push(own);
+      return { ...deps, store: createStore(own, createOutbox()) };
+    },
     database,
     client: channel.client(VersioningServiceDefinition),
     events: channel.client(EventSourceServiceDefinition),
@@ -78,7 +86,7 @@ export async function startService(): Promise<TestService> {
     async stop() {
       channel.close();
       await server.stop();
-      await database.close();
+      await Promise.all([database, ...siblings].map((one) => one.close()));
       await created.drop();
     },
   };
