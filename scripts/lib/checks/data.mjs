@@ -56,30 +56,24 @@ export async function generatedCode() {
 }
 
 async function drift(name, postgresUrl) {
-  const folder = join(root, folderOf(name));
-  const config = join(folder, 'prisma.config.ts');
-  if (!existsSync(config)) throw new Refusal(`${name} has a schema but no prisma.config.ts`);
-  const args = ['migrate', 'diff', '--config', config, '--exit-code'];
-  const sides = [
-    '--from-migrations',
-    join(folder, 'prisma/migrations'),
-    '--to-schema',
-    join(folder, 'prisma/schema.prisma'),
-  ];
+  const folder = join(root, folderOf(name), 'prisma');
+  const [path, schema] = [join(folder, 'migrations'), join(folder, 'schema.prisma')];
+  const config = join(root, 'scripts/lib/checks/prisma.config.mjs');
+  const args = ['migrate', 'diff', '--config', config, '--exit-code', '--from-migrations', path, '--to-schema', schema];
   const env = {
     ...process.env,
     DATABASE_URL: databaseUrl(postgresUrl, name),
+    DRIFT_SCHEMA: schema,
+    DRIFT_MIGRATIONS: path,
     CHECKPOINT_DISABLE: '1',
     PRISMA_HIDE_UPDATE_MESSAGE: '1',
     PRISMA_SCHEMA_ENGINE_BINARY: join(root, 'scripts/schema-engine.mjs'),
     PATH: `${join(root, 'node_modules/.bin')}:${process.env.PATH}`,
   };
-  const { code, stdout } = await run(productNode(), [tool('prisma'), ...args, ...sides], {
-    env,
-    accept: [2],
-    timeoutMs: 120_000,
-  });
-  return code === 2 ? `${name}: the migrations do not lead to the schema:\n${stdout.trim()}` : null;
+  const options = { env, accept: [1, 2], timeoutMs: 120_000 };
+  const { code, stdout, stderr } = await run(productNode(), [tool('prisma'), ...args], options);
+  if (code === 0) return null;
+  return `${name}: ${code === 2 ? 'the migrations do not lead to the schema' : 'failed'}:\n${stdout}${stderr}`.trim();
 }
 
 /** Applies all migrations to an empty server, then asks Prisma whether they lead to the schemas. */
