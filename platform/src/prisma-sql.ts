@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import type pg from 'pg';
 import { fromDriver, type Database, type Statement, type TxSql } from './sql.js';
 import { inClientSpan } from './telemetry.js';
@@ -84,4 +85,19 @@ function fromPrisma(error: unknown): unknown {
     return fromDriver(Object.assign(new Error('database away', { cause: error }), { code: 'ECONNREFUSED' }));
   }
   return fromDriver(error);
+}
+
+const mostNames = 500;
+
+/** For Prisma's pg adapter: names for prepared statements: one text, one name. Without a name nothing is prepared; beyond the limit nothing more is. */
+export function statementNames(): (query: { sql: string }) => string {
+  const names = new Map<string, string>();
+  return ({ sql }) => {
+    const known = names.get(sql);
+    if (known !== undefined) return known;
+    if (names.size >= mostNames) return '';
+    const name = `p${createHash('sha1').update(sql).digest('base64url').slice(0, 20)}`;
+    names.set(sql, name);
+    return name;
+  };
 }
