@@ -1,0 +1,46 @@
+import { Committed, VersioningState } from '@coursewright/proto/coursewright/events/v1/versioning';
+import { isId } from '@coursewright/platform/ids';
+import type { Subscription } from '@coursewright/platform/inbox';
+import type { TxSql } from '@coursewright/platform/sql';
+import type { ChangedNode } from '../domain/content.js';
+import { eventInvalid } from '../domain/errors.js';
+import { kindFromProto } from '../node-kind.js';
+import { applyCommit, type AppliedCommit } from '../operations/apply-commit.js';
+import type { SyncDeps } from '../operations/ports.js';
+
+/** Versioning's events: which nodes of the default branch can be deployed on. */
+export function versioningEvents<Tx extends TxSql>(
+  deps: Pick<SyncDeps<Tx>, 'contents' | 'jobs'> & { readonly onSyncNeeded: () => void },
+): Subscription<Tx> {
+  const apply = async (tx: Tx, commit: AppliedCommit): Promise<void> => {
+    await applyCommit(deps, tx, commit);
+    if (commit.nodes === undefined) tx.afterCommit(deps.onSyncNeeded);
+  };
+  return {
+    source: 'versioning',
+    handlers: {
+      async committed(tx, event) {
+        const committed = Committed.fromJSON(event.data);
+        if (committed.defaultBranch) await apply(tx, commitOf(event.courseId, committed));
+      },
+    },
+    async applyState(tx, courseId, json) {
+      const { head } = VersioningState.fromJSON(json);
+      // A state names no nodes: they are asked for.
+      if (head !== undefined) await apply(tx, { ...commitOf(courseId, head), nodes: undefined });
+    },
+  };
+}
+
+function commitOf(courseId: string, { commit, at, nodes, truncated }: Committed): AppliedCommit {
+  if (commit === '') throw eventInvalid('committed', 'commit');
+  if (at === undefined) throw eventInvalid('committed', 'at');
+  return { courseId, hash: commit, at, nodes: truncated ? undefined : nodes.map(nodeOf) };
+}
+
+function nodeOf(node: Committed['nodes'][number]): ChangedNode {
+  const kind = kindFromProto(node.kind);
+  if (!isId(node.id)) throw eventInvalid('committed', 'nodes.id');
+  if (kind === undefined) throw eventInvalid('committed', 'nodes.kind');
+  return { ...node, kind };
+}

@@ -1,0 +1,73 @@
+import { createOutbox, eventSourceService } from '@coursewright/platform/outbox';
+import { requestService } from '@coursewright/platform/requests';
+import type { Part } from '@coursewright/platform/run';
+import { createBase, serviceParts } from '@coursewright/platform/service';
+import type { DeploymentConfig } from './config.js';
+import { versioningEvents } from './consumers/versioning-events.js';
+import type { SyncDeps } from './operations/ports.js';
+import { syncNext } from './operations/sync-contents.js';
+import { deploymentService } from './rpc/deployment-service.js';
+import { trees } from './rpc/trees.js';
+import { openDeploymentDatabase, type DeploymentTx } from './store/client.js';
+import { contentRows, syncRows } from './store/content-rows.js';
+
+/** Wires deployment. Nothing runs before its parts are started. */
+export async function createService(config: DeploymentConfig): Promise<Part[]> {
+  const base = await createBase(config.name, config);
+  const { database, pool } = openDeploymentDatabase(config.databaseUrl, config.name);
+  const versioning = base.channel('versioning', config.versioningAddress);
+  const deps: SyncDeps<DeploymentTx> = {
+    database,
+    contents: contentRows,
+    jobs: syncRows,
+    trees: trees(versioning, base.minter),
+    logger: base.logger,
+  };
+  const sync = synchroniser(deps);
+  return serviceParts<DeploymentTx>(base, {
+    database,
+    pool,
+    outbox: createOutbox(),
+    services: [
+      deploymentService({ contents: contentRows, sql: database }),
+      // Nothing of this service's is told in events yet, so there is no course with a state behind them.
+      eventSourceService(database, async () => undefined),
+      requestService(database),
+    ],
+    subscriptions: [{ subscription: versioningEvents({ ...deps, onSyncNeeded: sync.wake }), channel: versioning }],
+    // Rows of removed nodes are nowhere else, so nothing is deleted: every course is listed anew instead.
+    resetProjections: async (tx) => {
+      await syncRows.requestAll(tx);
+      tx.afterCommit(sync.wake);
+    },
+    parts: [sync.part],
+  });
+}
+
+const pollMs = 1_000;
+
+/** Lists waiting courses anew, one after the other: at once when told, and once a second for what a crash left. */
+function synchroniser(deps: SyncDeps<DeploymentTx>): { part: Part; wake: () => void } {
+  let timer: NodeJS.Timeout | undefined;
+  let stopping = false;
+  let working: Promise<void> | undefined;
+  const work = async (): Promise<void> => {
+    while (!stopping && (await syncNext(deps)));
+  };
+  const wake = (): void => {
+    if (stopping) return;
+    working ??= work()
+      .catch((error: unknown) => deps.logger.warn({ reason: String(error) }, 'synchroniser paused'))
+      .finally(() => (working = undefined));
+  };
+  const part: Part = {
+    name: 'synchroniser',
+    start: async () => void (timer = setInterval(wake, pollMs)),
+    async stop() {
+      stopping = true;
+      clearInterval(timer);
+      await working;
+    },
+  };
+  return { part, wake };
+}

@@ -1,0 +1,15 @@
+import type { Sql, TxSql } from '@coursewright/platform/sql';
+import type { CourseHead, LiveReview } from '../domain/review.js';
+
+/** The submissions. */
+export interface Reviews {
+  /** The latest submission of a course that waits for its decision or is approved, and the head as last heard of. */
+  read(sql: Sql, courseId: string): Promise<{ review: LiveReview | undefined; head: { tree: string } | undefined }>;
+}
+
+/** The heads of default branches, as versioning's events tell them. */
+export interface Heads<Tx extends TxSql> {
+  put(tx: Tx, head: CourseHead): Promise<void>;
+  remove(tx: Tx, courseId: string): Promise<void>;
+  reset(tx: Tx): Promise<void>;
+}

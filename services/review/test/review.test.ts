@@ -1,0 +1,173 @@
+import { createHash, randomBytes } from 'node:crypto';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { EventSourceServiceDefinition } from '@coursewright/proto/coursewright/common/v1/event_source';
+import { RecallOutcome, RequestServiceDefinition } from '@coursewright/proto/coursewright/common/v1/requests';
+import { ReviewServiceDefinition } from '@coursewright/proto/coursewright/review/v1/review';
+import { newId } from '@coursewright/platform/ids';
+import { startEventSource, type TestEventSource } from '@coursewright/platform/testing/event-source';
+import { createTestKeys } from '@coursewright/platform/testing/keys';
+import { startProcess, testCallers, type TestCallers, type TestProcess } from '@coursewright/platform/testing/process';
+import { createTestDatabase, testServers, type TestDatabase } from '@coursewright/platform/testing/servers';
+import { openReviewDatabase } from '../src/store/client.js';
+import { createService } from '../src/service.js';
+
+const hashOf = (text: string): string => createHash('sha256').update(text).digest('base64url');
+
+let testDatabase: TestDatabase;
+let versioning: TestEventSource;
+let running: TestProcess;
+let callers: TestCallers;
+let look: ReturnType<typeof openReviewDatabase>;
+
+beforeAll(async () => {
+  const keys = await createTestKeys();
+  callers = testCallers(keys);
+  testDatabase = await createTestDatabase('review', new URL('../prisma/migrations', import.meta.url).pathname);
+  versioning = await startEventSource('versioning', keys);
+  const parts = await createService({
+    name: `review-${randomBytes(4).toString('hex')}`,
+    host: '127.0.0.1',
+    port: 0,
+    opsPort: 0,
+    databaseUrl: testDatabase.url,
+    natsUrl: testServers().nats,
+    versioningAddress: versioning.address,
+    tokenKey: keys.private['review']!,
+    tokenKeys: keys.public,
+    otlpEndpoint: undefined,
+    logLevel: process.env['TEST_LOG_LEVEL'] ?? 'silent',
+  });
+  running = await startProcess(parts);
+  look = openReviewDatabase(testDatabase.url, 'look');
+});
+afterAll(async () => {
+  await running.stop();
+  await versioning.stop();
+  await look.database.close();
+  await testDatabase.drop();
+});
+
+const committed = (courseId: string, tree: string, more: object = {}): Record<string, unknown> => ({
+  courseId,
+  branch: 'main',
+  defaultBranch: true,
+  commit: hashOf(`commit ${tree}`),
+  tree: hashOf(tree),
+  at: '2026-01-02T03:04:05.678Z',
+  ...more,
+});
+
+const stateOf = async (courseId: string) =>
+  running.channel.client(ReviewServiceDefinition).getReviewState({ courseId }, await callers.service('gateway'));
+
+async function submit(courseId: string, state: string, tree: string, submittedAt: string): Promise<string> {
+  const id = newId();
+  const dueAt = new Date('2026-02-01T00:00:00.000Z');
+  const review = {
+    id,
+    courseId,
+    state,
+    commit: hashOf(`commit ${tree}`),
+    tree: hashOf(tree),
+    submittedBy: 'ann',
+    dueAt,
+  };
+  await look.database.tx((tx) => tx.client.review.create({ data: { ...review, submittedAt: new Date(submittedAt) } }));
+  return id;
+}
+
+describe('the state of a review', () => {
+  it('is none until something is submitted, and knows the tree of the default branch', async () => {
+    const id = newId();
+    expect(await stateOf(id)).toEqual({ state: 'none', tree: '', reviewId: '', dueAt: undefined, knownTree: '' });
+    versioning.emit(id, 'committed', committed(id, 'one'));
+    versioning.emit(id, 'committed', committed(id, 'side', { branch: 'side', defaultBranch: false }));
+    versioning.emit(id, 'version-cut', { courseId: id, number: 1 });
+    await running.command('catch-up');
+    expect(await stateOf(id)).toMatchObject({ state: 'none', knownTree: hashOf('one') });
+    versioning.emit(id, 'committed', committed(id, 'two'));
+    await running.command('catch-up');
+    expect(await stateOf(id)).toMatchObject({ knownTree: hashOf('two') });
+  });
+
+  it('is that of the latest live submission, whatever came of others', async () => {
+    const id = newId();
+    await submit(id, 'rejected', 'one', '2026-01-01T00:00:00.000Z');
+    const approved = await submit(id, 'approved', 'two', '2026-01-02T00:00:00.000Z');
+    expect(await stateOf(id)).toMatchObject({
+      state: 'approved',
+      tree: hashOf('two'),
+      reviewId: approved,
+      dueAt: undefined,
+    });
+    const open = await submit(id, 'in_review', 'three', '2026-01-03T00:00:00.000Z');
+    await submit(id, 'withdrawn', 'four', '2026-01-04T00:00:00.000Z');
+    expect(await stateOf(id)).toMatchObject({
+      state: 'in_review',
+      tree: hashOf('three'),
+      reviewId: open,
+      dueAt: new Date('2026-02-01T00:00:00.000Z'),
+    });
+    await expect(submit(id, 'in_review', 'five', '2026-01-05T00:00:00.000Z')).rejects.toThrow();
+  });
+
+  it('is told to staff of the course only', async () => {
+    const id = newId();
+    const review = running.channel.client(ReviewServiceDefinition);
+    const ask = async (roles: string[]) =>
+      review.getReviewState({ courseId: id }, await callers.as('x', [], { [id]: roles }));
+    expect(await ask(['author'])).toMatchObject({ state: 'none' });
+    await expect(ask(['learner'])).rejects.toMatchObject({ kind: 'permission_denied', reason: 'FORBIDDEN' });
+    await expect(ask([])).rejects.toMatchObject({ kind: 'not_found', reason: 'COURSE_NOT_FOUND' });
+    await expect(review.getReviewState({ courseId: 'x' }, await callers.service('gateway'))).rejects.toMatchObject({
+      reason: 'COURSE_NOT_FOUND',
+    });
+  });
+});
+
+describe('the projection of heads', () => {
+  const heads = () => look.database.tx((tx) => tx.client.courseHead.findMany({ orderBy: { courseId: 'asc' } }));
+
+  it('comes from the state when events are gone, and is rebuilt as it was', async () => {
+    const [kept, lost] = [newId(), newId()];
+    versioning.emit(kept, 'committed', committed(kept, 'kept'));
+    versioning.emit(lost, 'committed', committed(lost, 'before'));
+    versioning.setState(lost, { courseId: lost, head: committed(lost, 'state'), latestVersion: 0 });
+    versioning.forget(lost);
+    await running.command('catch-up');
+    expect(await stateOf(lost)).toMatchObject({ knownTree: hashOf('state') });
+    const before = await heads();
+    await running.command('rebuild');
+    expect(await heads()).toEqual(before);
+    expect(before.map((head) => head.courseId)).toEqual(expect.arrayContaining([kept, lost]));
+  });
+
+  it('parks a course whose event is broken, and no other', async () => {
+    const [sick, well] = [newId(), newId()];
+    const bad = versioning.emit(sick, 'committed', committed(sick, 'bad', { tree: '' }));
+    versioning.emit(well, 'committed', committed(well, 'well'));
+    await running.command('catch-up');
+    expect(await stateOf(well)).toMatchObject({ knownTree: hashOf('well') });
+    const { items } = (await running.command('dead-letters')) as { items: unknown[] };
+    expect(items).toMatchObject([{ source: 'versioning', course_id: sick, seq: bad.seq }]);
+    versioning.replace(sick, bad.seq, committed(sick, 'mended'));
+    await running.command(`replay?source=versioning&course=${sick}`);
+    expect(await stateOf(sick)).toMatchObject({ knownTree: hashOf('mended') });
+  });
+});
+
+describe('what every service answers', () => {
+  it('tells the state behind its events, and of commands nobody has used', async () => {
+    const id = newId();
+    await submit(id, 'approved', 'tree', '2026-01-01T00:00:00.000Z');
+    const service = await callers.service('catalog');
+    const answer = await running.channel.client(EventSourceServiceDefinition).getState({ courseId: id }, service);
+    expect(answer).toMatchObject({ seq: 0, state: { state: 'approved', tree: hashOf('tree') } });
+    const recall = running.channel
+      .client(RequestServiceDefinition)
+      .recall({ actor: 'a', key: 'k', fingerprint: 'f' }, service);
+    expect(await recall).toEqual({ outcome: RecallOutcome.NONE, result: undefined });
+    const ready = await fetch(`${running.opsUrl}/readyz`);
+    expect(await ready.json()).toMatchObject({ checks: { postgres: 'up' } });
+  });
+});
