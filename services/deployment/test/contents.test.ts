@@ -14,12 +14,14 @@ import { startEventSource, type TestEventSource } from '@coursewright/platform/t
 import { createTestKeys } from '@coursewright/platform/testing/keys';
 import { startProcess, testCallers, type TestCallers, type TestProcess } from '@coursewright/platform/testing/process';
 import { createTestDatabase, testServers, type TestDatabase } from '@coursewright/platform/testing/servers';
+import { removeStreams } from '@coursewright/platform/testing/streams';
 import { openDeploymentDatabase } from '../src/store/client.js';
 import { createService } from '../src/service.js';
 
 const hashOf = (text: string): string => createHash('sha256').update(text).digest('base64url');
 const at = '2026-01-02T03:04:05.678Z';
 
+const name = `deployment-${randomBytes(4).toString('hex')}`;
 let testDatabase: TestDatabase;
 let versioning: TestEventSource;
 let running: TestProcess;
@@ -60,7 +62,7 @@ beforeAll(async () => {
     ),
   ]);
   const parts = await createService({
-    name: `deployment-${randomBytes(4).toString('hex')}`,
+    name,
     host: '127.0.0.1',
     port: 0,
     opsPort: 0,
@@ -81,6 +83,7 @@ beforeEach(() => {
 });
 afterAll(async () => {
   await running.stop();
+  await removeStreams(name, ['versioning']);
   await versioning.stop();
   await look.database.close();
   await testDatabase.drop();

@@ -8,11 +8,13 @@ import { startEventSource, type TestEventSource } from '@coursewright/platform/t
 import { createTestKeys } from '@coursewright/platform/testing/keys';
 import { startProcess, testCallers, type TestCallers, type TestProcess } from '@coursewright/platform/testing/process';
 import { createTestDatabase, testServers, type TestDatabase } from '@coursewright/platform/testing/servers';
+import { removeStreams } from '@coursewright/platform/testing/streams';
 import { openReviewDatabase } from '../src/store/client.js';
 import { createService } from '../src/service.js';
 
 const hashOf = (text: string): string => createHash('sha256').update(text).digest('base64url');
 
+const name = `review-${randomBytes(4).toString('hex')}`;
 let testDatabase: TestDatabase;
 let versioning: TestEventSource;
 let running: TestProcess;
@@ -25,7 +27,7 @@ beforeAll(async () => {
   testDatabase = await createTestDatabase('review', new URL('../prisma/migrations', import.meta.url).pathname);
   versioning = await startEventSource('versioning', keys);
   const parts = await createService({
-    name: `review-${randomBytes(4).toString('hex')}`,
+    name,
     host: '127.0.0.1',
     port: 0,
     opsPort: 0,
@@ -42,6 +44,7 @@ beforeAll(async () => {
 });
 afterAll(async () => {
   await running.stop();
+  await removeStreams(name, ['versioning']);
   await versioning.stop();
   await look.database.close();
   await testDatabase.drop();

@@ -4,8 +4,6 @@ import { RequestServiceDefinition } from '@coursewright/proto/coursewright/commo
 import { VersioningServiceDefinition } from '@coursewright/proto/coursewright/versioning/v1/versioning';
 import type { Actor } from '@coursewright/platform/actor';
 import { newId } from '@coursewright/platform/ids';
-import { createLogger } from '@coursewright/platform/logger';
-import { managerOf, openNats } from '@coursewright/platform/nats';
 import type { CallOptions } from '@coursewright/platform/rpc-client';
 import { serve } from '@coursewright/platform/rpc-server';
 import { openDatabase, type PgDatabase } from '@coursewright/platform/sql';
@@ -13,6 +11,7 @@ import { startEventSource, type TestEventSource } from '@coursewright/platform/t
 import { createTestKeys } from '@coursewright/platform/testing/keys';
 import { startProcess, testCallers, type TestCallers, type TestProcess } from '@coursewright/platform/testing/process';
 import { createTestDatabase, testServers } from '@coursewright/platform/testing/servers';
+import { removeStreams } from '@coursewright/platform/testing/streams';
 import { createService } from '../../src/service.js';
 
 export const hashOf = (text: string): string => createHash('sha256').update(text).digest('base64url');
@@ -85,20 +84,11 @@ export async function startWorld(options: { redisUrl?: string } = {}): Promise<W
     async stop() {
       await running.stop();
       await Promise.all([versioning.stop(), review.stop(), database.close()]);
-      await forgetStreams(servers.nats, name);
+      await removeStreams(name, ['versioning', 'review']);
       await testDatabase.drop();
     },
   };
   return world;
-}
-
-async function forgetStreams(url: string, name: string): Promise<void> {
-  const nats = openNats(url, 'cleanup', createLogger('cleanup', 'silent'));
-  const manager = await managerOf(await nats.connected);
-  await manager.streams.delete(`CW_${name.toUpperCase()}`).catch(() => undefined);
-  for (const source of ['versioning', 'review'])
-    await manager.consumers.delete(`CW_${source.toUpperCase()}`, `${name}--${source}`).catch(() => undefined);
-  await nats.close();
 }
 
 export const catalogOf = (world: World) => world.process().channel.client(CatalogServiceDefinition);
