@@ -18,13 +18,22 @@ export function filesOf(archive: Buffer): Map<string, string> {
   return files;
 }
 
-/** For each vertical of an OLX archive the url_names of its children, in order. */
+/** For each vertical of an OLX archive the url_names of its leaf blocks, in order; the children of a library follow it. */
 export async function childrenOfVerticals(archive: Buffer): Promise<Map<string, string[]>> {
   const children = new Map<string, string[]>();
-  for (const [path, xml] of filesOf(archive)) {
+  const files = filesOf(archive);
+  const libraries = new Map<string, string[]>();
+  for (const [path, xml] of files) {
+    const name = /\/library_content\/([^/]+)\.xml$/.exec(path)?.[1];
+    if (name !== undefined) libraries.set(name, topLevelNames(xml));
+  }
+  for (const [path, xml] of files) {
     const name = /\/vertical\/([^/]+)\.xml$/.exec(path)?.[1];
     if (name === undefined || /\/\._/.test(path)) continue;
-    children.set(name, topLevelNames(xml));
+    children.set(
+      name,
+      topLevelNames(xml).flatMap((child) => [child, ...(libraries.get(child) ?? [])]),
+    );
   }
   return children;
 }

@@ -4,6 +4,7 @@ import type {
   Lesson,
   RenderedLesson as RenderedLessonMessage,
 } from '@coursewright/proto/coursewright/content/v1/content';
+import { canonicalJson } from '@coursewright/course-model/canonical';
 import type { ProjectedLesson } from '@coursewright/course-model/project-lesson';
 import type { BodyDiff } from '../operations/diff-bodies.js';
 import type { RenderedLesson } from '../operations/get-rendered.js';
@@ -23,7 +24,8 @@ export function toLesson(lesson: {
     branch: node.refKind === 'branch' ? node.refName : '',
     commit: node.commit,
     hash: lesson.hash,
-    content: Buffer.from(JSON.stringify(lesson.content)),
+    // Canonical, so that one document has one form whoever sent it and however: its ETag must not differ.
+    content: Buffer.from(canonicalJson(lesson.content)),
     updatedAt: node.updatedAt,
     updatedBy: node.updatedBy,
     unchanged: lesson.unchanged ?? false,
