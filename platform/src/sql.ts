@@ -53,7 +53,8 @@ export function openPool(options: DatabaseOptions): pg.Pool {
   const pool = new pg.Pool({
     connectionString: url.href,
     max: options.maxConnections ?? 16,
-    connectionTimeoutMillis: 3_000,
+    // Waiting for a free connection counts as well: calls have their own deadlines.
+    connectionTimeoutMillis: 8_000,
     idleTimeoutMillis: 60_000,
     keepAlive: true,
     application_name: options.applicationName ?? 'coursewright',
