@@ -44,7 +44,7 @@ interface Subject extends Measured {
   readonly course: BenchCourse;
   readonly repository: GitCourse;
   /** Some lesson, by its path. */
-  any(): readonly [string, string, string];
+  readonly any: () => readonly [string, string, string];
 }
 
 async function timed(times: number[], work: () => Promise<unknown>): Promise<void> {

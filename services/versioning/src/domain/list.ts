@@ -115,22 +115,25 @@ export interface ListStart {
   readonly entries: readonly Entry[];
 }
 
-/** The first `limit` entries of many lists at once (null: an empty one); one round trip a level for all of them. */
-export async function readStarts(
-  pool: ObjectPool,
-  hashes: readonly (string | null)[],
-  limit: number,
-): Promise<ListStart[]> {
-  const tops = await pool.getMany(hashes.filter((hash) => hash !== null));
-  const starts = hashes.map((hash) => {
-    const top = hash === null ? undefined : tops.get(hash);
-    if (top?.type !== 'list') return { size: 0, items: [] as readonly Item[] };
+/** A list to read the beginning of; null is an empty one. */
+export interface StartAsk {
+  readonly list: string | null;
+  /** How many entries are wanted; with 0 only the size is. */
+  readonly limit: number;
+}
+
+/** The beginnings of many lists at once; one round trip a level for all of them. */
+export async function readStarts(pool: ObjectPool, asks: readonly StartAsk[]): Promise<ListStart[]> {
+  const tops = await pool.getMany(asks.flatMap(({ list }) => list ?? []));
+  const starts = asks.map(({ list, limit }) => {
+    const top = list === null ? undefined : tops.get(list);
+    if (top?.type !== 'list') return { size: 0, limit, items: [] as readonly Item[] };
     const items: readonly Item[] = isLeafList(top) ? top.entries : top.refs;
-    return { size: items.reduce((sum, item) => sum + countOf(item), 0), items };
+    return { size: items.reduce((sum, item) => sum + countOf(item), 0), limit, items };
   });
   for (;;) {
-    for (const start of starts) start.items = firstItems(start.items, limit);
-    const refs = starts.flatMap(({ items }) => items.flatMap((item) => ('first' in item ? [item.hash] : [])));
+    for (const start of starts) start.items = firstItems(start.items, start.limit);
+    const refs = starts.flatMap(({ items }) => items.flatMap((item) => ('first' in item ? item.hash : [])));
     if (refs.length === 0) break;
     const below = await pool.getMany(refs);
     for (const start of starts) {
@@ -146,6 +149,7 @@ export async function readStarts(
 
 /** As many items as are needed for so many children. */
 function firstItems(items: readonly Item[], limit: number): readonly Item[] {
+  if (limit <= 0) return [];
   let count = 0;
   const end = items.findIndex((item) => {
     const isFull = count >= limit;

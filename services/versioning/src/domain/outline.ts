@@ -25,12 +25,9 @@ export async function outlineOf(pool: ObjectPool, head: NodeHead, depth: number 
 
 async function outlines(pool: ObjectPool, heads: readonly NodeHead[], depth: number | null): Promise<OutlineNode[]> {
   const isOpen = heads.map(({ kind }) => (depth === null ? kind === 'course' || kind === 'unit' : depth > 0));
-  const lists = await readStarts(
-    pool,
-    heads.map(({ children }) => children),
-    isOpen.includes(true) ? OUTLINE_CHILDREN : 0,
-  );
-  const shown = lists.map(({ entries }, i) => (isOpen[i] ? entries : []));
+  const asks = heads.map(({ children }, i) => ({ list: children, limit: isOpen[i] ? OUTLINE_CHILDREN : 0 }));
+  const lists = await readStarts(pool, asks);
+  const shown = lists.map(({ entries }) => entries.slice(0, OUTLINE_CHILDREN));
   const hashes = shown.flatMap((entries) => entries.map(({ hash }) => hash));
   const below =
     hashes.length === 0 ? [] : await outlines(pool, await pool.heads(hashes), depth === null ? null : depth - 1);

@@ -20,7 +20,10 @@ interface Cached {
 /** In memory an object takes about this many times its stored bytes. */
 const EXPANSION = 3;
 
-/** The objects of all courses by hash; they never change, so nothing is ever dropped for being old. */
+/**
+ * The objects of all courses by hash; they never change, so nothing is ever dropped for being old. The hash alone is the key: a reader
+ * comes to it from a root of its own course, and equal hashes are equal bytes.
+ */
 export class ObjectCache {
   readonly #cache: LRUCache<string, Cached>;
 
@@ -35,7 +38,7 @@ export class ObjectCache {
         const found = new Map<string, TreeObject>();
         const missing: string[] = [];
         for (const hash of hashes) {
-          const cached = this.#cache.get(courseId + hash);
+          const cached = this.#cache.get(hash);
           if (cached) found.set(hash, cached.object);
           else missing.push(hash);
         }
@@ -47,7 +50,7 @@ export class ObjectCache {
             throw new AppError('internal', 'OBJECT_CORRUPT', { courseId, hash });
           const object = decodeObject(stored.type, stored.data);
           found.set(hash, object);
-          this.#put(courseId, stored, object);
+          this.#put(stored, object);
         }
         return found;
       },
@@ -55,11 +58,11 @@ export class ObjectCache {
   }
 
   /** Takes in objects that have just been committed. */
-  remember(courseId: string, objects: readonly Stored[]): void {
-    for (const stored of objects) this.#put(courseId, stored, decodeObject(stored.type, stored.data));
+  remember(objects: readonly Stored[]): void {
+    for (const stored of objects) this.#put(stored, decodeObject(stored.type, stored.data));
   }
 
-  #put(courseId: string, stored: Stored, object: TreeObject): void {
-    this.#cache.set(courseId + stored.hash, { object, size: EXPANSION * stored.data.length + 300 });
+  #put(stored: Stored, object: TreeObject): void {
+    this.#cache.set(stored.hash, { object, size: EXPANSION * stored.data.length + 300 });
   }
 }

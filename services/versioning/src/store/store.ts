@@ -50,7 +50,7 @@ export function createStore(database: Database, outbox: Outbox, options: StoreOp
     links: new LRUCache({ max: 500_000 }),
   };
   const onAdvance = (change: Advance): void => {
-    caches.objects.remember(change.courseId, change.objects);
+    caches.objects.remember(change.objects);
     for (const commit of change.commits) caches.commits.set(change.courseId + commit.hash, commit);
   };
   return {

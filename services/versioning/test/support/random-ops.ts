@@ -1,4 +1,4 @@
-import type { NodeKind } from '../../src/domain/objects.js';
+import type { Fields, NodeKind } from '../../src/domain/objects.js';
 import type { Op } from '../../src/domain/ops.js';
 import { bodyHash, flatten, testId, type ModelNode } from './model.js';
 
@@ -49,7 +49,7 @@ export function randomOp(root: ModelNode, draw: Draw): Op {
   }
   const { node, parent } = pick(others);
   if (what < 5) {
-    const fields = draw(2)
+    const fields: Fields = draw(2)
       ? { title: `Edited ${draw(1000)}` }
       : { topic: `t${draw(5)}`, durationMinutes: draw(2) ? draw(60) : null };
     return { op: 'setFields', node: pick(all).node.id, fields };
