@@ -1,13 +1,17 @@
 import { createHash } from 'node:crypto';
 import { AppError } from '@coursewright/platform/errors';
-import type { AddedNode, As, Call, Catalog, LessonNode, Versioning } from '../src/operations/ports.js';
+import type { KnownNode } from '../src/domain/import-ops.js';
+import type { AddedNode, As, Call, Catalog, LessonNode, StoredOp, Versioning } from '../src/operations/ports.js';
 
 interface Course {
   fields: Record<string, unknown>;
   head: string;
-  nodes: Map<string, AddedNode & { updatedBy: string }>;
-  hidden: Map<string, AddedNode[]>;
+  source?: { key: string };
+  nodes: Map<string, Placed>;
+  hidden: Map<string, Map<string, Placed>>;
 }
+
+type Placed = AddedNode & { updatedBy: string };
 
 /**
  * An implementation of content's two ports in memory, as strict as the services: parents must be there, ids are added once, a
@@ -101,13 +105,16 @@ export class FakeServices implements Versioning, Catalog {
     return made as { commit: string; at: Date; unchanged: boolean } | undefined;
   }
 
-  async createCourse(
-    { courseId, fields }: { courseId: string; fields: Record<string, unknown> },
-    as: As,
-  ): Promise<void> {
+  async createCourse({ courseId, fields, source }: Parameters<Versioning['createCourse']>[0], as: As): Promise<void> {
     this.once(as, () => {
       if (!this.courses.has(courseId))
-        this.courses.set(courseId, { fields, head: this.next(), nodes: new Map(), hidden: new Map() });
+        this.courses.set(courseId, {
+          fields: { ...fields },
+          source,
+          head: this.next(),
+          nodes: new Map(),
+          hidden: new Map(),
+        });
     });
   }
 
@@ -115,31 +122,83 @@ export class FakeServices implements Versioning, Catalog {
     return this.course(courseId).head;
   }
 
-  async addNodes(
-    { importId, courseId, nodes }: Parameters<Versioning['addNodes']>[0],
+  async listSourced({ courseId, format }: { courseId: string; format: string }): Promise<KnownNode[]> {
+    const course = this.course(courseId);
+    const known: KnownNode[] = [];
+    if (course.source)
+      known.push({
+        id: courseId,
+        kind: 'course',
+        parentId: null,
+        fields: course.fields,
+        body: null,
+        key: course.source.key,
+      });
+    const walk = (parentId: string): void => {
+      for (const node of course.nodes.values()) {
+        if (node.parentId !== parentId) continue;
+        const { id, kind, fields, body, source } = node;
+        if (source.format === format) known.push({ id, kind, parentId, fields, body, key: source.key });
+        walk(id);
+      }
+    };
+    walk(courseId);
+    return known;
+  }
+
+  async applyStep(
+    { importId, courseId, start, ops }: Parameters<Versioning['applyStep']>[0],
     as: As,
   ): Promise<{ commit: string }> {
     return this.once(as, () => {
       const course = this.course(courseId);
-      const hidden = course.hidden.get(importId) ?? [];
-      const known = new Set([courseId, ...hidden.map((node) => node.id)]);
-      for (const node of nodes) {
-        if (known.has(node.id)) throw new AppError('conflict', 'ID_TAKEN', { id: node.id });
-        if (!known.has(node.parentId ?? '')) throw new AppError('conflict', 'PARENT_GONE', { id: node.parentId });
-        known.add(node.id);
-      }
-      if (nodes.length > 1000) throw new AppError('invalid_argument', 'TOO_MANY_OPS');
-      course.hidden.set(importId, [...hidden, ...nodes]);
+      if (ops.length === 0 || ops.length > 1000) throw new AppError('invalid_argument', 'BAD_OPS');
+      if (start !== undefined && !course.hidden.has(importId)) course.hidden.set(importId, new Map(course.nodes));
+      const hidden = course.hidden.get(importId) ?? new Map<string, Placed>();
+      course.hidden.set(importId, hidden);
+      for (const op of ops) this.apply(courseId, hidden, op);
       return { commit: this.next() };
     });
   }
 
-  async graft({ importId, courseId }: { importId: string; courseId: string }, as: As): Promise<{ commit: string }> {
+  private apply(courseId: string, hidden: Map<string, Placed>, op: StoredOp): void {
+    if (op.op === 'add') {
+      if (hidden.has(op.node.id)) throw new AppError('conflict', 'ID_TAKEN', { id: op.node.id });
+      const parent = op.node.parentId ?? '';
+      if (parent !== courseId && !hidden.has(parent)) throw new AppError('conflict', 'PARENT_GONE', { id: parent });
+      hidden.set(op.node.id, { ...op.node, updatedBy: '' });
+      return;
+    }
+    if (op.op === 'reorder') {
+      const moved = op.children.map((id) => hidden.get(id)).filter((node) => node !== undefined);
+      for (const node of moved) hidden.delete(node.id);
+      for (const node of moved) hidden.set(node.id, node);
+      return;
+    }
+    const node = hidden.get(op.nodeId);
+    if (op.nodeId === courseId && op.op === 'setFields') Object.assign(this.course(courseId).fields, op.fields);
+    else if (!node) throw new AppError('conflict', 'NODE_GONE', { id: op.nodeId });
+    else if (op.op === 'setFields') hidden.set(node.id, { ...node, fields: { ...node.fields, ...op.fields } });
+    else if (op.op === 'setBody') hidden.set(node.id, { ...node, body: op.body });
+    else {
+      hidden.delete(node.id);
+      hidden.set(node.id, { ...node, parentId: op.parentId });
+    }
+  }
+
+  async graft(
+    { importId, courseId, start }: { importId: string; courseId: string; start?: string },
+    as: As,
+  ): Promise<{ commit: string }> {
     return this.once(as, () => {
       const course = this.course(courseId);
-      for (const node of course.hidden.get(importId) ?? []) {
+      const hidden = course.hidden.get(importId);
+      if (!hidden) throw new AppError('not_found', 'REF_NOT_FOUND');
+      if (start !== undefined && start !== course.head) throw new AppError('stale', 'STALE', { head: course.head });
+      if (start !== undefined) course.nodes.clear();
+      for (const node of hidden.values()) {
         if (course.nodes.has(node.id)) throw new AppError('conflict', 'ID_TAKEN', { id: node.id });
-        course.nodes.set(node.id, { ...node, updatedBy: '' });
+        course.nodes.set(node.id, node);
       }
       course.head = this.next();
       return { commit: course.head };

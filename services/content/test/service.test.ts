@@ -17,16 +17,15 @@ import { eventually } from '@coursewright/platform/testing/eventually';
 import { createTestKeys } from '@coursewright/platform/testing/keys';
 import { createTestDatabase, testServers, type TestDatabase } from '@coursewright/platform/testing/servers';
 import { MongoClient } from 'mongodb';
-import { emptyReport } from '../src/domain/import-report.js';
 import { createImportRunner, type ImportRunner } from '../src/operations/import-runner.js';
 import type { Bodies, Imports } from '../src/operations/ports.js';
-import { runImport, type ImportDeps } from '../src/operations/run-import.js';
+import type { ImportDeps } from '../src/operations/run-import.js';
 import { contentService } from '../src/rpc/content-service.js';
 import { createImportStore } from '../src/store/imports.js';
 import { openBodyStore, type BodyStore } from '../src/store/mongo-bodies.js';
 import { createSpool } from '../src/store/spool.js';
 import { FakeServices } from './fake-versioning.js';
-import { bigCourse, demoCourse, streamOf, tarOf, upload } from './support.js';
+import { bigCourse, demoCourse, tarOf, upload } from './support.js';
 
 const logger = createLogger('test', 'silent');
 const migrations = new URL('../prisma/migrations', import.meta.url).pathname;
@@ -313,8 +312,8 @@ describe('imports', () => {
       sourceMapped: 388,
       sourceKept: 13,
       items: 319,
-      done: 82,
-      total: 82,
+      done: 81,
+      total: 81,
     });
     expect(job.counts).toMatchObject({ units: 6, modules: 17, lessons: 58, assignments: 0 });
     expect(job.losses).toHaveLength(job.lossCount);
@@ -330,7 +329,7 @@ describe('imports', () => {
       type: 'import-finished',
       data: { importId: job.id, commit: job.commit, losses: job.lossCount },
     });
-    expect((await readdir(folder)).filter((name) => name.startsWith(job.id))).toEqual([]);
+    await eventually(async () => expect((await readdir(folder)).filter((name) => name.startsWith(job.id))).toEqual([]));
   });
 
   it('say why they failed, and leave no course behind', async () => {
@@ -409,92 +408,8 @@ describe('imports', () => {
     mongoDown = false;
     expect(await ended(job.id)).toMatchObject({ state: 'done' });
   });
-});
 
-describe('an import that dies', () => {
-  it('at any step is the same import when it is run again', async () => {
-    const bytes = await bigCourse(5);
-    const calls = ['putMany', 'createCourse', 'addNodes', 'saveStep', 'graft', 'registerCourse', 'finish'];
-    let crashes = 0;
-    for (const name of calls) {
-      for (const [nth, when] of [
-        [1, 'before'],
-        [1, 'after'],
-        [2, 'before'],
-        [2, 'after'],
-      ] as const) {
-        fakes = new FakeServices();
-        const plain = { ...deps(), step: { nodes: 4, bodies: 2 } };
-        const id = newId();
-        await plain.spool.write(id, streamOf(bytes), 1e9);
-        const startedBy = { sub: 'ann' };
-        const job = await imports.create(
-          {
-            id,
-            format: 'olx',
-            mediaType: 'application/gzip',
-            courseId: newId(),
-            newCourse: true,
-            startedBy,
-            spoolId: await plain.spool.id(),
-          },
-          author,
-          undefined,
-        );
-        await imports.claim({ holder: newId(), spoolId: await plain.spool.id(), ms: 600_000 });
-        let count = 0;
-        const crash = <T extends object>(port: T): T =>
-          new Proxy(port, {
-            get(target, key) {
-              const value: unknown = Reflect.get(target, key);
-              if (typeof value !== 'function') return value;
-              return async (...args: unknown[]) => {
-                const dies = key === name && ++count === nth;
-                if (dies && when === 'before') throw new Error('killed');
-                const result: unknown = await Reflect.apply(value, target, args);
-                if (dies) throw new Error('killed');
-                return result;
-              };
-            },
-          });
-        const mortal = {
-          ...plain,
-          bodies: crash(plain.bodies),
-          versioning: crash(fakes),
-          catalog: crash(fakes),
-          imports: crash(imports),
-        };
-        const died = await runImport(mortal, job, new AbortController().signal).then(
-          () => false,
-          (error: Error) => error.message === 'killed',
-        );
-        if (died) crashes++;
-        const report = emptyReport();
-        const present = await imports.find(id);
-        if (present?.state === 'running') await runImport(plain, job, new AbortController().signal, report);
-        expect(await imports.find(id)).toMatchObject({
-          state: 'done',
-          done: 8,
-          total: 8,
-          report: { read: 13, mapped: 13, lossCount: 0 },
-        });
-        const made = fakes.courses.get(job.courseId);
-        expect(made?.nodes.size).toBe(7);
-        expect(
-          [...(made?.nodes.values() ?? [])].filter((node) => node.kind === 'lesson' && node.body === null),
-        ).toEqual([]);
-        expect(
-          await sql.rows({ name: 't_events', text: 'SELECT 1 AS one FROM outbox WHERE course_id = $1' }, [
-            job.courseId,
-          ]),
-        ).toHaveLength(1);
-        await plain.spool.remove(id);
-      }
-    }
-    expect(crashes).toBeGreaterThanOrEqual(18);
-  }, 120_000);
-
-  it('with its process is taken up when its lease has run out, and by nobody before', async () => {
+  it('whose process died are taken up when their lease has run out, and by nobody before', async () => {
     const id = newId();
     const spoolId = await createSpool(folder).id();
     await imports.create(

@@ -3,6 +3,7 @@ import type { LessonDocument, Source } from '@coursewright/course-model/lesson';
 import type { Actor } from '@coursewright/platform/actor';
 import type { CallContext, Command } from '@coursewright/platform/rpc-call';
 import type { Archive, ArchiveLimits } from '../domain/archive.js';
+import type { ImportOp, KnownNode } from '../domain/import-ops.js';
 import type { ImportReport, Loss } from '../domain/import-report.js';
 import type { PlannedNode } from '../domain/import-plan.js';
 import type { RenderedPage } from '../domain/render.js';
@@ -54,12 +55,18 @@ export interface Versioning {
   madeBefore(call: Call): Promise<{ commit: string; at: Date; unchanged: boolean } | undefined>;
   createCourse(course: { courseId: string; fields: Record<string, unknown>; source: Source }, as: As): Promise<void>;
   head(courseId: string, as: As): Promise<string>;
-  /** One step of an import: adds nodes on its hidden ref. */
-  addNodes(
-    step: { importId: string; courseId: string; nodes: readonly AddedNode[] },
+  /** The nodes at a commit that came from sources of a format, in document order; the root too. */
+  listSourced(place: { courseId: string; commit: string; format: string }, as: As): Promise<KnownNode[]>;
+  /** One step of an import on its hidden ref; `start`: the commit at which that ref begins, absent for an empty one. */
+  applyStep(
+    step: { importId: string; courseId: string; start?: string; ops: readonly StoredOp[] },
     as: As,
   ): Promise<{ commit: string }>;
-  graft(import_: { importId: string; courseId: string; message: string }, as: As): Promise<{ commit: string }>;
+  /** Puts the children of the hidden root into the course; with `start` the whole hidden tree, if the head is still there. */
+  graft(
+    graft: { importId: string; courseId: string; start?: string; message: string },
+    as: As,
+  ): Promise<{ commit: string }>;
 }
 
 /** A change of a lesson's body. */
@@ -77,6 +84,12 @@ export interface BodyChange {
 
 /** A node that an import adds, its document already stored. */
 export type AddedNode = Omit<PlannedNode, 'content'> & { body: string | null };
+
+/** A change of an import with hashes in place of documents, which are stored already. */
+export type StoredOp =
+  | { op: 'add'; node: AddedNode }
+  | { op: 'setBody'; nodeId: string; body: string }
+  | Exclude<ImportOp, { op: 'add' | 'setBody' }>;
 
 /** What content asks of catalog. */
 export interface Catalog {

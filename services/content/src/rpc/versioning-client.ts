@@ -4,11 +4,14 @@ import {
   CommitResponse,
   Part,
   VersioningServiceDefinition,
+  type Node,
 } from '@coursewright/proto/coursewright/versioning/v1/versioning';
 import { AppError } from '@coursewright/platform/errors';
 import type { TokenMinter } from '@coursewright/platform/internal-token';
 import type { CallOptions, Channel } from '@coursewright/platform/rpc-client';
-import type { As, Versioning } from '../operations/ports.js';
+import type { KnownNode } from '../domain/import-ops.js';
+import type { PlannedNode } from '../domain/import-plan.js';
+import type { As, StoredOp, Versioning } from '../operations/ports.js';
 
 const KINDS = {
   course: NodeKind.COURSE,
@@ -17,7 +20,10 @@ const KINDS = {
   lesson: NodeKind.LESSON,
   assignment: NodeKind.ASSIGNMENT,
 } as const;
-const NAMES: ReadonlyMap<NodeKind, string> = new Map(Object.entries(KINDS).map(([name, kind]) => [kind, name]));
+const NAMES: ReadonlyMap<NodeKind, PlannedNode['kind']> = new Map(
+  (Object.keys(KINDS) as PlannedNode['kind'][]).map((name) => [KINDS[name], name]),
+);
+const PAGE = 1000;
 
 /** Steps of an import write a thousand nodes, a graft moves any number. */
 const STEP_MS = 30_000;
@@ -90,31 +96,66 @@ export function createVersioningClient(channel: Channel, minter: TokenMinter): V
       return (await client.getCourse({ courseId }, await optionsFor(minter, as))).head;
     },
 
-    async addNodes({ importId, courseId, nodes }, as) {
-      const ops = nodes.map((node) => ({
-        op: {
-          $case: 'add' as const,
-          value: {
-            parentId: node.parentId ?? courseId,
-            id: node.id,
-            kind: KINDS[node.kind],
-            fields: node.fields,
-            body: node.body ?? '',
-            source: node.source,
-          },
-        },
-      }));
-      const request = { courseId, branch: `import/${importId}`, ops, kind: 'import', message: 'Import' };
-      const { commit } = await client.commit(request, await optionsFor(minter, as));
+    async listSourced({ courseId, commit, format }, as) {
+      const found: KnownNode[] = [];
+      const options = () => optionsFor(minter, as);
+      const { root } = await client.getCourse({ courseId, ref: commit }, await options());
+      if (root) found.push(...knownOf(root, format));
+      const kinds = [NodeKind.UNIT, NodeKind.MODULE, NodeKind.LESSON, NodeKind.ASSIGNMENT];
+      let cursor = '';
+      do {
+        const page = await client.listNodes({ courseId, ref: commit, kinds, cursor, limit: PAGE }, await options());
+        found.push(...page.nodes.flatMap((node) => knownOf(node, format)));
+        cursor = page.next;
+      } while (cursor !== '');
+      return found;
+    },
+
+    async applyStep({ importId, courseId, start = '', ops }, as) {
+      const request = {
+        courseId,
+        branch: `import/${importId}`,
+        start,
+        ops: ops.map((op) => ({ op: wireOp(op, courseId) })),
+      };
+      const { commit } = await client.commit(
+        { ...request, kind: 'import', message: 'Import' },
+        await optionsFor(minter, as),
+      );
       return { commit };
     },
 
-    async graft({ importId, courseId, message }, as) {
+    async graft({ importId, courseId, start = '', message }, as) {
       const { commit } = await client.graft(
-        { courseId, from: `import/${importId}`, message },
+        { courseId, from: `import/${importId}`, start, message },
         await optionsFor(minter, as),
       );
       return { commit };
     },
   };
+}
+
+function knownOf(node: Node, format: string): KnownNode[] {
+  const kind = NAMES.get(node.kind);
+  if (node.source?.format !== format || kind === undefined) return [];
+  const { id, parentId, fields = {}, body } = node;
+  return [{ id, kind, parentId: parentId || null, fields, body: body || null, key: node.source.key }];
+}
+
+function wireOp(op: StoredOp, courseId: string) {
+  switch (op.op) {
+    case 'add': {
+      const { id, parentId, kind, fields, body, source } = op.node;
+      const value = { parentId: parentId ?? courseId, id, kind: KINDS[kind], fields, body: body ?? '', source };
+      return { $case: 'add' as const, value };
+    }
+    case 'setFields':
+      return { $case: 'setFields' as const, value: { nodeId: op.nodeId, fields: op.fields } };
+    case 'setBody':
+      return { $case: 'setBody' as const, value: { nodeId: op.nodeId, body: op.body } };
+    case 'move':
+      return { $case: 'move' as const, value: { nodeId: op.nodeId, parentId: op.parentId } };
+    case 'reorder':
+      return { $case: 'reorder' as const, value: { nodeId: op.nodeId, children: op.children } };
+  }
 }

@@ -1,0 +1,288 @@
+import { randomBytes } from 'node:crypto';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import type { LessonDocument } from '@coursewright/course-model/lesson';
+import { normalizeLesson } from '@coursewright/course-model/normalize-lesson';
+import type { Actor } from '@coursewright/platform/actor';
+import { newId, toHash } from '@coursewright/platform/ids';
+import { createLogger } from '@coursewright/platform/logger';
+import { createOutbox } from '@coursewright/platform/outbox';
+import { openDatabase, type PgDatabase } from '@coursewright/platform/sql';
+import { createTestDatabase, testServers, type TestDatabase } from '@coursewright/platform/testing/servers';
+import { MongoClient } from 'mongodb';
+import { emptyReport, type ImportReport } from '../src/domain/import-report.js';
+import type { ImportJob, Imports } from '../src/operations/ports.js';
+import { runImport, type ImportDeps } from '../src/operations/run-import.js';
+import { createImportStore } from '../src/store/imports.js';
+import { openBodyStore, type BodyStore } from '../src/store/mongo-bodies.js';
+import { createSpool } from '../src/store/spool.js';
+import { FakeServices } from './fake-versioning.js';
+import { bigCourse, streamOf, tarOf } from './support.js';
+
+const migrations = new URL('../prisma/migrations', import.meta.url).pathname;
+const limits = { entries: 10_000, fileBytes: 20_000_000, totalBytes: 100_000_000, ratio: 100 };
+const author: Actor = { sub: 'ann', roles: ['author'], grants: [] };
+
+let database: TestDatabase;
+let sql: PgDatabase;
+let folder: string;
+let mongoUrl: string;
+let bodies: BodyStore;
+let imports: Imports;
+let fakes = new FakeServices();
+
+function deps(): ImportDeps {
+  return { bodies, versioning: fakes, catalog: fakes, imports, spool: createSpool(folder), limits };
+}
+
+beforeAll(async () => {
+  database = await createTestDatabase('imports', migrations);
+  sql = openDatabase({ url: database.url });
+  folder = await mkdtemp(join(tmpdir(), 'cw-imports-'));
+  const base = new URL(testServers().mongodb);
+  base.pathname = `/t_imports_${randomBytes(5).toString('hex')}`;
+  mongoUrl = base.href;
+  bodies = openBodyStore(mongoUrl, createLogger('test', 'silent'));
+  imports = createImportStore(sql, createOutbox());
+});
+
+afterAll(async () => {
+  await bodies.close();
+  await sql.close();
+  await database.drop();
+  const client = new MongoClient(mongoUrl);
+  await client.db().dropDatabase();
+  await client.close();
+  await rm(folder, { recursive: true });
+});
+
+describe('an import that dies', () => {
+  it('at any step is the same import when it is run again', async () => {
+    const bytes = await bigCourse(5);
+    const calls = ['putMany', 'createCourse', 'applyStep', 'saveStep', 'graft', 'registerCourse', 'finish'];
+    let crashes = 0;
+    for (const name of calls) {
+      for (const [nth, when] of [
+        [1, 'before'],
+        [1, 'after'],
+        [2, 'before'],
+        [2, 'after'],
+      ] as const) {
+        fakes = new FakeServices();
+        const plain = { ...deps(), step: { ops: 4, bodies: 2 } };
+        const id = newId();
+        await plain.spool.write(id, streamOf(bytes), 1e9);
+        const startedBy = { sub: 'ann' };
+        const job = await imports.create(
+          {
+            id,
+            format: 'olx',
+            mediaType: 'application/gzip',
+            courseId: newId(),
+            newCourse: true,
+            startedBy,
+            spoolId: await plain.spool.id(),
+          },
+          author,
+          undefined,
+        );
+        await imports.claim({ holder: newId(), spoolId: await plain.spool.id(), ms: 600_000 });
+        let count = 0;
+        const crash = <T extends object>(port: T): T =>
+          new Proxy(port, {
+            get(target, key) {
+              const value: unknown = Reflect.get(target, key);
+              if (typeof value !== 'function') return value;
+              return async (...args: unknown[]) => {
+                const dies = key === name && ++count === nth;
+                if (dies && when === 'before') throw new Error('killed');
+                const result: unknown = await Reflect.apply(value, target, args);
+                if (dies) throw new Error('killed');
+                return result;
+              };
+            },
+          });
+        const mortal = {
+          ...plain,
+          bodies: crash(plain.bodies),
+          versioning: crash(fakes),
+          catalog: crash(fakes),
+          imports: crash(imports),
+        };
+        const died = await runImport(mortal, job, new AbortController().signal).then(
+          () => false,
+          (error: Error) => error.message === 'killed',
+        );
+        if (died) crashes++;
+        const report = emptyReport();
+        const present = await imports.find(id);
+        if (present?.state === 'running') await runImport(plain, job, new AbortController().signal, report);
+        expect(await imports.find(id)).toMatchObject({
+          state: 'done',
+          done: 7,
+          total: 7,
+          report: { read: 13, mapped: 13, lossCount: 0 },
+        });
+        const made = fakes.courses.get(job.courseId);
+        expect(made?.nodes.size).toBe(7);
+        expect(
+          [...(made?.nodes.values() ?? [])].filter((node) => node.kind === 'lesson' && node.body === null),
+        ).toEqual([]);
+        expect(
+          await sql.rows({ name: 't_events', text: 'SELECT 1 AS one FROM outbox WHERE course_id = $1' }, [
+            job.courseId,
+          ]),
+        ).toHaveLength(1);
+        await plain.spool.remove(id);
+      }
+    }
+    expect(crashes).toBe(20);
+  }, 120_000);
+});
+
+describe('a source that is imported again', () => {
+  const olx = (inner: string, title = 'T') =>
+    tarOf([['course.xml', `<course url_name="c" display_name="${title}">${inner}</course>`]]);
+  const unit = (name: string, inner: string) =>
+    `<chapter url_name="${name}"><sequential url_name="m-${name}">${inner}</sequential></chapter>`;
+  const lesson = (name: string, inner: string) =>
+    `<vertical url_name="${name}" display_name="${name}">${inner}</vertical>`;
+  const html = (name: string, text: string) => `<html url_name="${name}">${text}</html>`;
+
+  /** Imports into a course, or into a new one; answers the job as it ended, or the reason why it did not. */
+  async function bring(
+    bytes: Buffer,
+    courseId?: string,
+    meanwhile?: () => void,
+  ): Promise<ImportJob & { reason?: string }> {
+    const own = { ...deps(), step: { ops: 3, bodies: 2 } };
+    const id = newId();
+    await own.spool.write(id, streamOf(bytes), 1e9);
+    const made = {
+      id,
+      format: 'olx',
+      mediaType: 'application/gzip',
+      courseId: courseId ?? newId(),
+      newCourse: courseId === undefined,
+    };
+    const job = await imports.create(
+      { ...made, startedBy: { sub: 'ann' }, spoolId: await own.spool.id() },
+      author,
+      undefined,
+    );
+    const watched = Object.assign(Object.create(imports) as Imports, {
+      saveStep: async (...args: Parameters<Imports['saveStep']>) => {
+        await imports.saveStep(...args);
+        meanwhile?.();
+      },
+    });
+    const report: ImportReport = emptyReport();
+    const reason = await runImport({ ...own, imports: watched }, job, new AbortController().signal, report).then(
+      () => undefined,
+      (error: { reason?: string; message: string }) => error.reason ?? error.message,
+    );
+    await own.spool.remove(id);
+    return { ...((await imports.find(id)) ?? job), ...(reason === undefined ? {} : { reason }) };
+  }
+
+  const tree = (courseId: string) => [...(fakes.courses.get(courseId)?.nodes.values() ?? [])];
+  const find = (courseId: string, key: string) => tree(courseId).find((node) => node.source.key === key);
+  async function docOf(courseId: string, key: string): Promise<LessonDocument> {
+    return bodies.get(courseId, find(courseId, key)?.body ?? '');
+  }
+  const childKeys = (courseId: string, key: string) =>
+    tree(courseId)
+      .filter((node) => node.parentId === find(courseId, key)?.id)
+      .map((node) => node.source.key);
+
+  it('changes nothing when it is the same, and makes no commit', async () => {
+    fakes = new FakeServices();
+    const bytes = await olx(unit('a', lesson('l', html('h', 'x'))) + unit('b', lesson('k', html('i', 'y'))));
+    const first = await bring(bytes);
+    const before = tree(first.courseId).map((node) => ({ ...node }));
+    const { head } = fakes.courses.get(first.courseId) ?? {};
+    const second = await bring(bytes, first.courseId);
+    expect(second).toMatchObject({ state: 'done', commit: head });
+    expect(tree(first.courseId)).toEqual(before);
+  });
+
+  it('updates, moves, adds and reorders by source, and keeps every id', async () => {
+    fakes = new FakeServices();
+    const first = await bring(
+      await olx(
+        unit('a', lesson('l', html('h', 'old') + html('g', 'same')) + lesson('k', html('i', 'y'))) + unit('b', ''),
+      ),
+    );
+    const ids = new Map(tree(first.courseId).map((node) => [node.source.key, node.id]));
+    const items = (await docOf(first.courseId, 'vertical/l')).materials.map((item) => item.id);
+    const next = await bring(
+      await olx(
+        unit('b', lesson('k', html('i', 'y'))) +
+          unit(
+            'a',
+            lesson('new', html('j', 'z')) +
+              `<vertical url_name="l" display_name="Titled">${html('g', 'same')}${html('h', 'new')}</vertical>`,
+          ),
+        'Renamed',
+      ),
+      first.courseId,
+    );
+    expect(next).toMatchObject({ state: 'done' });
+    for (const [key, id] of ids) expect(find(first.courseId, key)?.id).toBe(id);
+    expect(childKeys(first.courseId, 'sequential/m-b')).toEqual(['vertical/k']);
+    expect(childKeys(first.courseId, 'sequential/m-a')).toEqual(['vertical/new', 'vertical/l']);
+    expect(
+      tree(first.courseId)
+        .filter((node) => node.kind === 'unit')
+        .map((node) => node.source.key),
+    ).toEqual(['chapter/b', 'chapter/a']);
+    expect(find(first.courseId, 'vertical/l')?.fields['title']).toBe('Titled');
+    expect(fakes.courses.get(first.courseId)?.fields['title']).toBe('Renamed');
+    const doc = await docOf(first.courseId, 'vertical/l');
+    expect(doc.materials.map((item) => [item.id, item.content])).toEqual([
+      [items[1], 'same'],
+      [items[0], 'new'],
+    ]);
+  });
+
+  it('drops nothing that somebody wrote here or that the source no longer has', async () => {
+    fakes = new FakeServices();
+    const first = await bring(await olx(unit('a', lesson('l', html('h', 'old')) + lesson('gone', html('i', 'y')))));
+    const doc = await docOf(first.courseId, 'vertical/l');
+    const written = normalizeLesson({ ...doc, exercises: [{ type: 'own', content: 'mine' }] }, doc, newId);
+    if (!written.ok) throw new Error('unfit');
+    await bodies.putMany(first.courseId, [written.body]);
+    const node = find(first.courseId, 'vertical/l');
+    fakes.courses.get(first.courseId)?.nodes.set(node?.id ?? '', { ...node!, body: toHash(written.body.hash) });
+    const next = await bring(await olx(unit('a', lesson('l', html('h', 'new')))), first.courseId);
+    expect(next.report.losses).toMatchObject([{ source: 'vertical/gone', kept: true }]);
+    expect(find(first.courseId, 'vertical/gone')).toBeDefined();
+    const after = await docOf(first.courseId, 'vertical/l');
+    expect([after.materials[0]?.content, after.exercises[0]?.content]).toEqual(['new', 'mine']);
+    expect(after.order).toEqual([doc.materials[0]?.id, written.body.doc.exercises[0]?.id]);
+  });
+
+  it('is refused when the course moved on meanwhile, with nothing done', async () => {
+    fakes = new FakeServices();
+    const first = await bring(await olx(unit('a', lesson('l', html('h', 'old')))));
+    const before = tree(first.courseId);
+    const next = await bring(await olx(unit('a', lesson('l', html('h', 'new')))), first.courseId, () => {
+      const course = fakes.courses.get(first.courseId);
+      if (course) course.head = 'x'.repeat(43);
+    });
+    expect(next.reason).toBe('STALE');
+    expect(tree(first.courseId)).toEqual(before);
+  });
+
+  it('is added as new where the course holds nothing of it', async () => {
+    fakes = new FakeServices();
+    const first = await bring(await olx(unit('a', lesson('l', html('h', 'x')))));
+    const second = await bring(await olx(unit('z', lesson('q', html('r', 'x')))), first.courseId);
+    expect(second).toMatchObject({ state: 'done' });
+    expect(tree(first.courseId).filter((node) => node.kind === 'unit')).toHaveLength(2);
+    expect(second.report.losses).toEqual([]);
+    expect(fakes.courses.get(first.courseId)?.fields['title']).toBe('T');
+  });
+});
