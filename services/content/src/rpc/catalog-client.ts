@@ -2,7 +2,7 @@ import { CatalogServiceDefinition } from '@coursewright/proto/coursewright/catal
 import type { TokenMinter } from '@coursewright/platform/internal-token';
 import type { Channel } from '@coursewright/platform/rpc-client';
 import type { Catalog } from '../operations/ports.js';
-import { optionsFor } from './versioning-client.js';
+import { optionsFor } from './call-options.js';
 
 /** The catalog service behind content's port. */
 export function createCatalogClient(channel: Channel, minter: TokenMinter): Catalog {
