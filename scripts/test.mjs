@@ -25,7 +25,8 @@ function parse(args) {
   return { projects, rest: args.filter((arg) => !PROJECTS.includes(arg)) };
 }
 
-function jest({ projects, rest }, env) {
+/** Runs Jest in a process group of its own, so that its workers can be ended with it; resolves to its exit code. */
+function jest({ projects, rest }, env, note) {
   const workers = Math.min(4, Math.max(1, availableParallelism()));
   const args = [
     '--experimental-vm-modules',
@@ -35,15 +36,29 @@ function jest({ projects, rest }, env) {
     ...rest,
     ...(projects.length > 0 ? ['--selectProjects', ...projects] : []),
   ];
-  const child = spawn(productNode(), args, { cwd: root, env: { ...inherited(process.env), ...env }, stdio: 'inherit' });
-  // Ctrl-C reaches Jest by itself; we wait for it, so that it can say what it did.
-  const ignore = () => {};
-  const pass = () => child.kill('SIGTERM');
-  process.on('SIGINT', ignore).on('SIGTERM', pass).on('SIGHUP', pass);
+  const child = spawn(productNode(), args, {
+    cwd: root,
+    env: { ...inherited(process.env), ...env },
+    stdio: ['ignore', 'inherit', 'inherit'],
+    detached: true,
+  });
+  note(child.pid);
+  const toGroup = (signal) => {
+    try {
+      process.kill(-child.pid, signal);
+    } catch (error) {
+      if (error.code !== 'ESRCH') throw error;
+    }
+  };
+  const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'];
+  for (const signal of signals) process.on(signal, toGroup);
   return new Promise((resolve, reject) => {
     child.once('error', reject);
-    child.once('exit', (code, signal) => resolve(code ?? (signal ? 1 : 0)));
-  }).finally(() => process.off('SIGINT', ignore).off('SIGTERM', pass).off('SIGHUP', pass));
+    child.once('exit', (code) => resolve(code ?? 1));
+  }).finally(() => {
+    for (const signal of signals) process.off(signal, toGroup);
+    toGroup('SIGKILL');
+  });
 }
 
 await main(async () => {
@@ -75,7 +90,7 @@ await main(async () => {
       });
     }
     process.off('SIGINT', leave).off('SIGTERM', leave).off('SIGHUP', leave);
-    return await jest(wanted, servers?.env ?? { TEST_DIR: run.folder });
+    return await jest(wanted, servers?.env ?? { TEST_DIR: run.folder }, run.noteJest);
   } finally {
     await servers?.close();
     await run.remove();

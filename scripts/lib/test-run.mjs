@@ -12,8 +12,22 @@ import { Supervisor } from './supervisor.mjs';
 
 const SERVER_MS = 60_000;
 
-/** Ends whatever runs from a test folder, its own servers and those of the systems that tests started in it. */
+/** Ends a process and all of its group: Jest and its workers. */
+function endGroup(identity) {
+  if (!isAlive(identity)) return;
+  try {
+    process.kill(-identity.pid, 'SIGKILL');
+  } catch (error) {
+    if (error.code !== 'ESRCH') throw error;
+  }
+}
+
+/**
+ * Ends whatever runs from a test folder: Jest first, as a system that a test has started would bring back what is ended
+ * under it, then the servers of the run and the systems of its tests.
+ */
 async function sweep(folder) {
+  endGroup(readJson(join(folder, 'jest.json')));
   const below = readdirSync(folder, { withFileTypes: true }).filter((entry) => entry.name.startsWith('system-'));
   for (const { name } of below) await endLeftovers(join(folder, name), { hard: true });
   await endLeftovers(folder, { hard: true });
@@ -38,6 +52,8 @@ export function newRun(data) {
   writeJson(join(folder, 'run.json'), identify(process.pid));
   return {
     folder,
+    /** Notes the process that runs the tests, the leader of a group of its own. */
+    noteJest: (pid) => writeJson(join(folder, 'jest.json'), identify(pid)),
     async remove() {
       await sweep(folder);
       rmSync(folder, { recursive: true, force: true });
