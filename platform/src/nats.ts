@@ -43,7 +43,7 @@ export function openNats(url: string, name: string, logger: Logger): Nats {
     if (closed) void connection.close();
     rise();
     void watch(connection, rise, () => {
-      if (up) logger.warn('NATS is away; events wait in the outbox');
+      if (up && !closed) logger.warn('NATS is away; events wait in the outbox');
       up = false;
     });
     return connection;
