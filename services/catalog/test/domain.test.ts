@@ -146,7 +146,7 @@ describe('list requests', () => {
     const bad = { ...request, status: 'lost', limit: 201, sort: 'owner', topic: 'a\0b' };
     expect(() => readListRequest(bad)).toThrow(
       expect.objectContaining({
-        reason: 'ARGUMENT_INVALID',
+        reason: 'INVALID_REQUEST',
         fields: [
           expect.objectContaining({ pointer: '/topic' }),
           expect.objectContaining({ pointer: '/status' }),
@@ -175,8 +175,8 @@ describe('registry rules', () => {
   it('give the owner admin, and nobody a role that is none', () => {
     expect(rolesOf('ann', 'ann', ['reviewer'])).toEqual(['admin', 'reviewer']);
     expect(rolesOf('ann', 'bob', ['learner'])).toEqual(['learner']);
-    expect(() => checkMember('service:content', 'admin')).toThrow('ARGUMENT_INVALID');
-    expect(() => checkMember('bob', 'owner')).toThrow('ARGUMENT_INVALID');
+    expect(() => checkMember('service:content', 'admin')).toThrow('INVALID_REQUEST');
+    expect(() => checkMember('bob', 'owner')).toThrow('INVALID_REQUEST');
   });
 
   it('fold texts alike whatever their case and accents', () => {

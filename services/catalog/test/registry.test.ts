@@ -76,7 +76,7 @@ describe('making a course', () => {
     }
     await expect(
       catalogOf(world).createCourse({ fields: { title: 'a\0b' } }, await world.callers.as('ann', ['author'])),
-    ).rejects.toMatchObject({ reason: 'ARGUMENT_INVALID', fields: [{ pointer: '/fields/title' }] });
+    ).rejects.toMatchObject({ reason: 'INVALID_REQUEST', fields: [{ pointer: '/fields/title' }] });
   });
 
   it('answers a repeat of the command with the first result, and refuses the key for another request', async () => {
@@ -188,7 +188,7 @@ describe('registering an imported course', () => {
     expect(await eventsOf(courseId)).toHaveLength(1);
     expect(await listAll(world, await world.callers.as('ivy'))).toEqual([courseId]);
     await expect(catalogOf(world).registerCourse({ courseId: 'no', owner: 'x' }, content)).rejects.toMatchObject({
-      reason: 'ARGUMENT_INVALID',
+      reason: 'INVALID_REQUEST',
     });
   });
 });
@@ -310,7 +310,7 @@ describe('access', () => {
       reason: 'CURSOR_INVALID',
     });
     await expect(catalogOf(world).putMember({ ...put, role: 'boss' }, owner)).rejects.toMatchObject({
-      reason: 'ARGUMENT_INVALID',
+      reason: 'INVALID_REQUEST',
     });
   });
 

@@ -309,7 +309,7 @@ describe('the list of contents', () => {
     await expect(
       deployment.listSubmittableContents({ courseId: course, limit: 201 }, await as(['admin'])),
     ).rejects.toMatchObject({
-      reason: 'ARGUMENT_INVALID',
+      reason: 'INVALID_REQUEST',
     });
     await expect(deployment.listSubmittableContents({ courseId: course }, await as(['learner']))).rejects.toMatchObject(
       { reason: 'FORBIDDEN' },

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import type { FieldProblem } from '@coursewright/platform/errors';
 import { isId } from '@coursewright/platform/ids';
 import type { CardKind, Shelf } from './card.js';
-import { argumentInvalid, cursorInvalid } from './errors.js';
+import { invalidRequest, cursorInvalid } from './errors.js';
 import { fold } from './fold.js';
 
 /** What a list may be sorted by. */
@@ -63,7 +63,7 @@ const longestText = 200;
 const defaultLimit = 50;
 const mostAtOnce = 200;
 
-/** Checks a list request. Throws invalid_argument ARGUMENT_INVALID or CURSOR_INVALID. */
+/** Checks a list request. Throws invalid_argument INVALID_REQUEST or CURSOR_INVALID. */
 export function readListRequest(request: ListRequest): ListQuery {
   const problems: FieldProblem[] = [];
   const wrong = (pointer: string, message: string): void => {
@@ -80,7 +80,7 @@ export function readListRequest(request: ListRequest): ListQuery {
   const sort = readSort(request.sort, request.query !== '');
   if (sort === undefined) wrong('/sort', 'must be updatedAt, title or createdAt, or one of them after a minus');
   if (sort?.key === 'relevance' && request.query === '') wrong('/sort', 'relevance needs a query');
-  if (problems.length > 0 || sort === undefined) throw argumentInvalid(problems);
+  if (problems.length > 0 || sort === undefined) throw invalidRequest(problems);
   const query = { filters: readFilters(request), sort, limit: request.limit || defaultLimit, facets: request.facets };
   return request.cursor === '' ? query : { ...query, after: readCursor(request.cursor, query) };
 }

@@ -1,6 +1,6 @@
 import { can, ROLES, type Role } from '@coursewright/course-model/access';
 import type { FieldProblem } from '@coursewright/platform/errors';
-import { argumentInvalid } from './errors.js';
+import { invalidRequest } from './errors.js';
 
 /** A role that a subject has on a course. */
 export interface Member {
@@ -15,7 +15,7 @@ export const staffRoles: readonly string[] = ROLES.filter((role) => can([role], 
 
 const subjectForm = /^[^\s\p{C}]{1,200}$/u;
 
-/** Checks who shall get which role. Throws invalid_argument ARGUMENT_INVALID. */
+/** Checks who shall get which role. Throws invalid_argument INVALID_REQUEST. */
 export function checkMember(subject: string, role: string): { subject: string; role: Role } {
   const problems: FieldProblem[] = [];
   // A service's name is never a member: its rights come from its key.
@@ -24,7 +24,7 @@ export function checkMember(subject: string, role: string): { subject: string; r
   const known = ROLES.find((name) => name === role);
   if (known === undefined)
     problems.push({ pointer: '/role', code: 'invalid', message: `must be one of ${ROLES.join(', ')}` });
-  if (problems.length > 0 || known === undefined) throw argumentInvalid(problems);
+  if (problems.length > 0 || known === undefined) throw invalidRequest(problems);
   return { subject, role: known };
 }
 

@@ -4,7 +4,7 @@ import { isService, personOf } from '@coursewright/platform/actor';
 import { AppError } from '@coursewright/platform/errors';
 import { rememberCommand, takeCommand } from '@coursewright/platform/requests';
 import type { Course } from '../domain/course.js';
-import { argumentInvalid, forbidden } from '../domain/errors.js';
+import { invalidRequest, forbidden } from '../domain/errors.js';
 import { courseCreated } from '../domain/events.js';
 import { forgetPerson } from './list-cache.js';
 import { definiteRefusals, type Caller, type Deps, type Intent } from './ports.js';
@@ -27,7 +27,7 @@ const triesBeforeFailing = 30;
 /**
  * Makes a course: an intent, the repository in versioning, the registry row with its event and its command.
  * A repeat of the command goes on where the first stopped, or answers with its result.
- * Throws permission_denied FORBIDDEN, invalid_argument ARGUMENT_INVALID, conflict IN_PROGRESS, unprocessable
+ * Throws permission_denied FORBIDDEN, invalid_argument INVALID_REQUEST, conflict IN_PROGRESS, unprocessable
  * IDEMPOTENCY_KEY_REUSED, what versioning refuses the fields with, and unavailable while versioning is away: then the
  * intent stays and is finished later.
  */
@@ -75,9 +75,9 @@ function newIntent(deps: CreateDeps, caller: Caller, fields: Readonly<Record<str
 function checkFields(fields: Readonly<Record<string, unknown>>): void {
   const { problems } = applyTextRules(fields);
   if (problems.length > 0)
-    throw argumentInvalid(problems.map((problem) => ({ ...problem, pointer: `/fields${problem.pointer}` })));
+    throw invalidRequest(problems.map((problem) => ({ ...problem, pointer: `/fields${problem.pointer}` })));
   if (Buffer.byteLength(JSON.stringify(fields)) > mostFieldBytes) {
-    throw argumentInvalid([{ pointer: '/fields', code: 'too_large', message: `at most ${mostFieldBytes} bytes` }]);
+    throw invalidRequest([{ pointer: '/fields', code: 'too_large', message: `at most ${mostFieldBytes} bytes` }]);
   }
 }
 

@@ -29,7 +29,7 @@ const ttlSeconds = 120;
 
 /**
  * Lists the courses an actor may see, each once: drafts where he is staff, else what is published.
- * Throws invalid_argument ARGUMENT_INVALID or CURSOR_INVALID, permission_denied FORBIDDEN for deleted ones to other than admins.
+ * Throws invalid_argument INVALID_REQUEST or CURSOR_INVALID, permission_denied FORBIDDEN for deleted ones to other than admins.
  */
 export async function listCourses(deps: ListDeps, actor: Actor, request: ListRequest): Promise<CourseList> {
   const query = readListRequest(request);

@@ -1,6 +1,6 @@
 import { can } from '@coursewright/course-model/access';
 import { authorize, type Actor } from '@coursewright/platform/actor';
-import { argumentInvalid, courseNotFound, cursorInvalid } from '../domain/errors.js';
+import { invalidRequest, courseNotFound, cursorInvalid } from '../domain/errors.js';
 import type { Member } from '../domain/member.js';
 import { seesDeleted } from './change-course.js';
 import type { Deps, MemberPage } from './ports.js';
@@ -16,7 +16,7 @@ const mostAtOnce = 200;
 
 /**
  * Lists the members of a course to its staff, by subject and role.
- * Throws not_found COURSE_NOT_FOUND, permission_denied FORBIDDEN, invalid_argument ARGUMENT_INVALID or CURSOR_INVALID.
+ * Throws not_found COURSE_NOT_FOUND, permission_denied FORBIDDEN, invalid_argument INVALID_REQUEST or CURSOR_INVALID.
  */
 export async function listMembers(
   deps: Pick<Deps, 'database' | 'registry'>,
@@ -25,7 +25,7 @@ export async function listMembers(
 ): Promise<MemberList> {
   authorize(actor, asked.courseId, (roles) => can(roles, 'course.read-draft'));
   if (asked.limit < 0 || asked.limit > mostAtOnce)
-    throw argumentInvalid([{ pointer: '/limit', code: 'invalid', message: `must be from 1 to ${mostAtOnce}` }]);
+    throw invalidRequest([{ pointer: '/limit', code: 'invalid', message: `must be from 1 to ${mostAtOnce}` }]);
   const limit = asked.limit || defaultLimit;
   const after = asked.cursor === '' ? {} : { after: readCursor(asked.cursor) };
   const course = await deps.registry.find(deps.database, asked.courseId);

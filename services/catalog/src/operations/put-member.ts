@@ -19,7 +19,7 @@ export interface NewMember {
 
 /**
  * Gives a subject a role; who has it already keeps it as it was.
- * Throws not_found COURSE_NOT_FOUND, permission_denied FORBIDDEN, invalid_argument ARGUMENT_INVALID.
+ * Throws not_found COURSE_NOT_FOUND, permission_denied FORBIDDEN, invalid_argument INVALID_REQUEST.
  */
 export async function putMember(deps: PutDeps, caller: Caller, input: NewMember): Promise<Member> {
   authorize(caller.actor, input.courseId, (roles) => can(roles, 'course.manage'));

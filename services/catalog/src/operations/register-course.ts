@@ -1,7 +1,7 @@
 import { authorizeService, personOf } from '@coursewright/platform/actor';
 import { isId } from '@coursewright/platform/ids';
 import type { Course } from '../domain/course.js';
-import { argumentInvalid } from '../domain/errors.js';
+import { invalidRequest } from '../domain/errors.js';
 import { courseCreated } from '../domain/events.js';
 import { checkMember } from '../domain/member.js';
 import { forgetPerson } from './list-cache.js';
@@ -12,12 +12,12 @@ type RegisterDeps = Pick<Deps, 'database' | 'outbox' | 'registry' | 'projection'
 
 /**
  * Writes the registry row of a course whose repository exists; the same id again answers with the row as it is.
- * For our services only. Throws permission_denied FORBIDDEN, invalid_argument ARGUMENT_INVALID.
+ * For our services only. Throws permission_denied FORBIDDEN, invalid_argument INVALID_REQUEST.
  */
 export async function registerCourse(deps: RegisterDeps, caller: Caller, input: NewCourse): Promise<Course> {
   authorizeService(caller.actor);
   if (!isId(input.courseId))
-    throw argumentInvalid([{ pointer: '/courseId', code: 'invalid', message: 'must be a UUIDv7' }]);
+    throw invalidRequest([{ pointer: '/courseId', code: 'invalid', message: 'must be a UUIDv7' }]);
   const { subject: owner } = checkMember(input.owner, 'admin');
   const course: Course = {
     courseId: input.courseId,

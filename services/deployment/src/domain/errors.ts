@@ -7,9 +7,9 @@ export const courseNotFound = (courseId: string): AppError =>
 /** invalid_argument CURSOR_INVALID: not a cursor of ours, or one of another course. */
 export const cursorInvalid = (): AppError => new AppError('invalid_argument', 'CURSOR_INVALID');
 
-/** invalid_argument ARGUMENT_INVALID: fields of the request that cannot be, each with its pointer. */
-export const argumentInvalid = (fields: readonly FieldProblem[]): AppError =>
-  new AppError('invalid_argument', 'ARGUMENT_INVALID', {}, { fields });
+/** invalid_argument INVALID_REQUEST: fields of the request that cannot be, each with its pointer. */
+export const invalidRequest = (fields: readonly FieldProblem[]): AppError =>
+  new AppError('invalid_argument', 'INVALID_REQUEST', {}, { fields });
 
 /** internal EVENT_INVALID: an event that lacks what its contract promises; it goes to the dead letters. */
 export const eventInvalid = (type: string, missing: string): AppError =>

@@ -3,7 +3,7 @@ import { authorize, type Actor } from '@coursewright/platform/actor';
 import { isId } from '@coursewright/platform/ids';
 import type { Sql, TxSql } from '@coursewright/platform/sql';
 import type { Content } from '../domain/content.js';
-import { argumentInvalid, cursorInvalid } from '../domain/errors.js';
+import { invalidRequest, cursorInvalid } from '../domain/errors.js';
 import type { Contents } from './ports.js';
 
 /** A page of contents; next is empty on the last one. */
@@ -17,7 +17,7 @@ const mostAtOnce = 200;
 
 /**
  * Lists what can be deployed on in a course, to its staff.
- * Throws not_found COURSE_NOT_FOUND, permission_denied FORBIDDEN, invalid_argument ARGUMENT_INVALID or CURSOR_INVALID.
+ * Throws not_found COURSE_NOT_FOUND, permission_denied FORBIDDEN, invalid_argument INVALID_REQUEST or CURSOR_INVALID.
  */
 export async function listContents<Tx extends TxSql>(
   deps: { readonly contents: Pick<Contents<Tx>, 'list'>; readonly sql: Sql },
@@ -26,7 +26,7 @@ export async function listContents<Tx extends TxSql>(
 ): Promise<ContentList> {
   authorize(actor, asked.courseId, (roles) => can(roles, 'course.read-draft'));
   if (asked.limit < 0 || asked.limit > mostAtOnce)
-    throw argumentInvalid([{ pointer: '/limit', code: 'invalid', message: `must be from 1 to ${mostAtOnce}` }]);
+    throw invalidRequest([{ pointer: '/limit', code: 'invalid', message: `must be from 1 to ${mostAtOnce}` }]);
   const limit = asked.limit || defaultLimit;
   const after = asked.cursor === '' ? undefined : readCursor(asked.cursor, asked.courseId);
   const found = await deps.contents.list(deps.sql, { courseId: asked.courseId, after, limit: limit + 1 });
