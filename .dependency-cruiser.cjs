@@ -11,22 +11,39 @@ module.exports = {
     },
     {
       name: 'domain-is-pure',
-      comment: 'Domain code imports its own files, the pure shared library, platform/errors, node:crypto, and parsers and printers that are pure.',
+      comment:
+        'Domain code imports its own files, the pure shared library, platform/errors, node:crypto, and parsers and printers that are pure.',
       severity: 'error',
       from: { path: '^services/([^/]+)/src/domain/' },
-      to: { pathNot: ['^services/$1/src/domain/', '^course-model/src/', '^platform/src/(errors|event|ids)\\.ts$', '^(node:)?crypto$', 'node_modules/(htmlparser2|domhandler|dom-serializer|markdown-it|sanitize-html)/'] },
+      to: {
+        pathNot: [
+          '^services/$1/src/domain/',
+          '^course-model/src/',
+          '^platform/src/(errors|event|ids)\\.ts$',
+          '^(node:)?crypto$',
+          'node_modules/(htmlparser2|domhandler|dom-serializer|markdown-it|sanitize-html)/',
+        ],
+      },
     },
     {
       name: 'course-model-is-pure',
       severity: 'error',
       from: { path: '^course-model/src/' },
-      to: { pathNot: ['^course-model/src/', '^platform/src/(errors|ids)\\.ts$', '^(node:)?crypto$', 'node_modules/zod/'] },
+      to: {
+        pathNot: ['^course-model/src/', '^platform/src/(errors|ids)\\.ts$', '^(node:)?crypto$', 'node_modules/zod/'],
+      },
     },
     {
       name: 'operations-know-no-driver',
       severity: 'error',
       from: { path: '^services/([^/]+)/src/operations/' },
-      to: { path: ['^services/$1/src/(store|rpc|consumers)/', 'node_modules/(pg|mongodb|ioredis|@grpc|@prisma|@nats-io)/', '^proto/gen/'] },
+      to: {
+        path: [
+          '^services/$1/src/(store|rpc|consumers)/',
+          'node_modules/(pg|mongodb|ioredis|@grpc|@prisma|@nats-io)/',
+          '^proto/gen/',
+        ],
+      },
     },
     {
       name: 'adapters-do-not-know-each-other',
@@ -37,14 +54,24 @@ module.exports = {
     {
       name: 'drivers-live-in-stores',
       severity: 'error',
-      from: { path: '^(services|gateway)/', pathNot: ['/src/store/', '/src/service\\.ts$', '/test/', '/src/generated/', 'prisma\\.config\\.ts$'] },
+      from: {
+        path: '^(services|gateway)/',
+        pathNot: ['/src/store/', '/src/service\\.ts$', '/test/', '/src/generated/', 'prisma\\.config\\.ts$'],
+      },
       to: { path: 'node_modules/(pg|mongodb|ioredis|@prisma)/' },
     },
     {
       name: 'platform-has-no-domain',
       severity: 'error',
       from: { path: '^platform/src/' },
-      to: { path: ['^course-model/', '^services/', '^gateway/', '^proto/gen/coursewright/(catalog|content|review|versioning|deployment)/'] },
+      to: {
+        path: [
+          '^course-model/',
+          '^services/',
+          '^gateway/',
+          '^proto/gen/coursewright/(catalog|content|review|versioning|deployment)/',
+        ],
+      },
     },
     {
       name: 'gateway-speaks-contracts',

@@ -1,21 +1,9 @@
 import { fork, type ChildProcess } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
-
-/** What benchmarks need of a running system. */
-export interface BenchSystem {
-  readonly gateway: string;
-  readonly servers: { readonly postgres: string; readonly mongodb: string; readonly nats: string };
-  readonly tokens: Readonly<Record<string, string>>;
-  readonly ports: Readonly<Record<string, number>>;
-  stop(): Promise<void>;
-}
+import { startSystem, type System } from '../../scripts/system.mjs';
 
 /** Starts a whole system of its own, durable as in production. */
-export async function startBenchSystem(env: Record<string, string> = {}): Promise<BenchSystem> {
-  const script = new URL('../../scripts/system.mjs', import.meta.url).href;
-  const { startSystem } = (await import(script)) as {
-    startSystem(options: { fsync: boolean; env: Record<string, string> }): Promise<BenchSystem>;
-  };
+export function startBenchSystem(env: Record<string, string> = {}): Promise<System> {
   return startSystem({ fsync: true, env: { LOG_LEVEL: 'info', ...env } });
 }
 

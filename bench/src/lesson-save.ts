@@ -3,7 +3,8 @@ import { createHash, randomUUID } from 'node:crypto';
 import { Agent } from 'node:http';
 import { MongoClient } from 'mongodb';
 import pg from 'pg';
-import { startBenchSystem, type BenchSystem } from './bench-system.js';
+import type { System } from '../../scripts/system.mjs';
+import { startBenchSystem } from './bench-system.js';
 import { closedLoop, send } from './load.js';
 import { report, row, type Row } from './report.js';
 
@@ -76,11 +77,11 @@ try {
   await system.stop();
 }
 
-function headersOf(one: BenchSystem): Record<string, string> {
+function headersOf(one: System): Record<string, string> {
   return { authorization: `Bearer ${one.tokens['author']}`, 'content-type': 'application/json' };
 }
 
-async function post(one: BenchSystem, path: string, json: object): Promise<string> {
+async function post(one: System, path: string, json: object): Promise<string> {
   const answer = await send(new Agent(), {
     method: 'POST',
     url: `${one.gateway}/api${path}`,
@@ -91,7 +92,7 @@ async function post(one: BenchSystem, path: string, json: object): Promise<strin
   return (JSON.parse(answer.body) as { id: string }).id;
 }
 
-async function makeLessons(one: BenchSystem, courses: number, count: number): Promise<string[]> {
+async function makeLessons(one: System, courses: number, count: number): Promise<string[]> {
   const lessons: string[] = [];
   const modules: string[] = [];
   for (let n = 0; n < courses; n += 1) {
@@ -104,10 +105,7 @@ async function makeLessons(one: BenchSystem, courses: number, count: number): Pr
 }
 
 /** What the two servers themselves take for one save: a body put with journal, then object, commit, ref, request and outbox rows in one transaction. */
-async function measureFloor(
-  one: BenchSystem,
-  writers: number,
-): Promise<{ p50: number; p99: number; perSecond: number }> {
+async function measureFloor(one: System, writers: number): Promise<{ p50: number; p99: number; perSecond: number }> {
   const url = new URL(one.servers.postgres);
   url.pathname = '/postgres';
   const pool = new pg.Pool({ connectionString: url.href, max: writers });
@@ -156,7 +154,7 @@ async function measureFloor(
 }
 
 /** Save, then read what was saved: the writer sees its own write. */
-async function measureRounds(one: BenchSystem): Promise<Row> {
+async function measureRounds(one: System): Promise<Row> {
   const lessons = await makeLessons(one, 4, 4);
   const rounds = await closedLoop({
     clients: 4,
@@ -177,7 +175,7 @@ async function measureRounds(one: BenchSystem): Promise<Row> {
   return row('S3', 'save + read rounds, 4 writers, rate', rounds.perSecond, { unit: '1/s' });
 }
 
-async function serverName(one: BenchSystem): Promise<string> {
+async function serverName(one: System): Promise<string> {
   const mongo = await MongoClient.connect(one.servers.mongodb);
   const { version } = (await mongo.db('admin').command({ buildInfo: 1 })) as { version: string };
   await mongo.close();

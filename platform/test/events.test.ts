@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { EventSourceServiceDefinition } from '@coursewright/proto/coursewright/common/v1/event_source';
-import pg from 'pg';
+import type pg from 'pg';
 import { createConsumer, type EventConsumer } from '@coursewright/platform/consume';
 import type { Event } from '@coursewright/platform/event';
 import { newId } from '@coursewright/platform/ids';

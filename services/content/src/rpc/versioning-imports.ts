@@ -1,5 +1,6 @@
 import { NodeKind } from '@coursewright/proto/coursewright/common/v1/common';
-import { VersioningServiceDefinition, type Node } from '@coursewright/proto/coursewright/versioning/v1/versioning';
+import type { VersioningServiceDefinition} from '@coursewright/proto/coursewright/versioning/v1/versioning';
+import { type Node } from '@coursewright/proto/coursewright/versioning/v1/versioning';
 import type { TokenMinter } from '@coursewright/platform/internal-token';
 import type { RpcClient } from '@coursewright/platform/rpc-client';
 import type { KnownNode } from '../domain/import-ops.js';
