@@ -42,20 +42,65 @@ export async function* walkBack(read: LinkReader, head: string, until = 1): Asyn
   for await (const { links } of levels(read, [[head, 1]], until)) for (const { link } of links) yield link;
 }
 
-/** Of these commits, the ones that a head descends from (or is). Stops at the oldest generation that is asked for. */
+/** Remembers for a commit the last head that was found to descend from it. Heads mostly move on, so the next walk is short. */
+export interface DescentMemo {
+  get(hash: string): CommitMark | undefined;
+  set(hash: string, head: CommitMark): void;
+}
+
+/** A commit by its hash and generation. */
+export interface CommitMark {
+  readonly hash: string;
+  readonly gen: number;
+}
+
+/**
+ * Of these commits, the ones that a head descends from (or is). Walks no further back than it must: to a head that is known to
+ * descend from what is sought, else to the oldest generation that is asked for.
+ */
 export async function ancestorsAmong(
   read: LinkReader,
-  head: string,
-  sought: readonly { readonly hash: string; readonly gen: number }[],
+  head: CommitMark,
+  sought: readonly CommitMark[],
+  memo?: DescentMemo,
 ): Promise<ReadonlySet<string>> {
-  const wanted = new Set(sought.map(({ hash }) => hash));
   const found = new Set<string>();
-  if (wanted.size === 0) return found;
-  for await (const { hash } of walkBack(read, head, Math.min(...sought.map(({ gen }) => gen)))) {
-    if (wanted.has(hash)) found.add(hash);
-    if (found.size === wanted.size) break;
-  }
+  const known = sought.flatMap((mark) => {
+    const via = memo?.get(mark.hash);
+    return via && via.gen <= head.gen ? [{ mark, via }] : [];
+  });
+  const hinted = new Set(known.map(({ mark }) => mark.hash));
+  const targets = [...known, ...sought.filter(({ hash }) => !hinted.has(hash)).map((mark) => ({ mark, via: mark }))];
+  await walkTo(read, head, targets, found);
+  const missed = known.filter(({ mark }) => !found.has(mark.hash)).map(({ mark }) => ({ mark, via: mark }));
+  await walkTo(read, head, missed, found);
+  for (const hash of found) memo?.set(hash, head);
   return found;
+}
+
+interface Target {
+  readonly mark: CommitMark;
+  /** Reaching this one is reaching the mark. */
+  readonly via: CommitMark;
+}
+
+async function walkTo(
+  read: LinkReader,
+  head: CommitMark,
+  targets: readonly Target[],
+  found: Set<string>,
+): Promise<void> {
+  if (targets.length === 0) return;
+  const byVia = new Map<string, string[]>();
+  for (const { mark, via } of targets) byVia.set(via.hash, [...(byVia.get(via.hash) ?? []), mark.hash]);
+  let open = byVia.size;
+  for await (const { hash } of walkBack(read, head.hash, Math.min(...targets.map(({ via }) => via.gen)))) {
+    const reached = byVia.get(hash);
+    if (!reached) continue;
+    for (const mark of reached) found.add(mark);
+    open--;
+    if (open === 0) return;
+  }
 }
 
 /** How many commits one head has that the other has not, and the other way round. */

@@ -1,31 +1,26 @@
 import { committedData } from '../domain/events.js';
 import { ObjectPool } from '../domain/object-pool.js';
-import type { NodeHead } from '../domain/objects.js';
 import type { Commit, VersioningReads } from './ports.js';
-import { resolveRef, type Resolved } from './refs.js';
+import type { Resolved } from './refs.js';
 
-/** Pointers of a course and the root node at the ref asked for. */
+/** What belongs to a course as a whole, whatever ref is asked for. */
 export interface CourseState {
-  readonly at: Resolved;
-  readonly root: NodeHead;
+  /** Its name. */
   readonly defaultBranch: string;
   readonly published: Commit | null;
 }
 
-/** Head, published pointer, latest version and root of a course. Throws not_found `COURSE_NOT_FOUND`, `REF_NOT_FOUND`. */
-export async function getCourse(reads: VersioningReads, courseId: string, ref: string): Promise<CourseState> {
-  const at = await resolveRef(reads, courseId, ref);
-  const { course, commit } = at;
-  const pool = new ObjectPool(reads.objects(courseId));
+/** Published pointer and default branch of a course, beside the ref that was resolved. */
+export async function getCourse(reads: VersioningReads, at: Resolved): Promise<CourseState> {
+  const { course } = at;
+  const { courseId } = course;
   const published =
     course.published === null
       ? null
       : ((await reads.commits(courseId, [course.published])).get(course.published) ?? null);
-  const [main] =
-    course.branch?.id === course.defaultBranch
-      ? [course.branch]
-      : await reads.branchesById(courseId, [course.defaultBranch]);
-  return { at, root: await pool.head(commit.root), defaultBranch: main?.name ?? '', published };
+  const isDefault = course.branch?.id === course.defaultBranch;
+  const [main] = isDefault ? [course.branch] : await reads.branchesById(courseId, [course.defaultBranch]);
+  return { defaultBranch: main?.name ?? '', published };
 }
 
 /** What the events of a course amount to now, as coursewright.events.v1.VersioningState in proto3 JSON; undefined without such a course. */

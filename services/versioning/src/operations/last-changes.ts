@@ -25,11 +25,8 @@ export async function lastChanges(
       open.map(({ id }) => id),
       { ...ask, upTo },
     );
-    const reached = await ancestorsAmong(
-      reads.links(courseId),
-      at.hash,
-      rows.map(({ commit, gen }) => ({ hash: commit, gen })),
-    );
+    const marks = rows.map(({ commit, gen }) => ({ hash: commit, gen }));
+    const reached = await ancestorsAmong(reads.links(courseId), at, marks, reads.descents(courseId));
     const byNode = Map.groupBy(rows, (row) => row.node);
     const next: typeof open = [];
     for (const { id } of open) {

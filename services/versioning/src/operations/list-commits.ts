@@ -46,7 +46,7 @@ export async function listNodeCommits(
   for (;;) {
     const rows = await reads.nodeCommits(courseId, [ask.node], { upTo, what: 0xff, limit: ask.limit + 50 });
     const marks = rows.map(({ commit, gen }) => ({ hash: commit, gen })).filter((mark) => isAfter(ask.after, mark));
-    const reached = await ancestorsAmong(links, at.commit.hash, marks);
+    const reached = await ancestorsAmong(links, at.commit, marks, reads.descents(courseId));
     found.push(...marks.filter(({ hash }) => reached.has(hash)));
     const last = rows.at(-1);
     if (rows.length < ask.limit + 50 || !last || found.length > ask.limit) break;
@@ -73,7 +73,7 @@ async function addBirth(
     return;
   const born = (await reads.commits(at.course.courseId, [home.born])).get(home.born);
   if (!born || !isAfter(ask.after, born)) return;
-  const reached = await ancestorsAmong(reads.links(at.course.courseId), at.commit.hash, [born]);
+  const reached = await ancestorsAmong(reads.links(at.course.courseId), at.commit, [born]);
   if (reached.has(born.hash)) found.push({ hash: born.hash, gen: born.gen });
 }
 

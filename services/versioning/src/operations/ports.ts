@@ -1,7 +1,7 @@
 import type { NewEvent } from '@coursewright/platform/event';
 import type { ChangeCounts } from '../domain/changes.js';
 import type { CommitContent } from '../domain/commit.js';
-import type { LinkReader } from '../domain/history.js';
+import type { DescentMemo, LinkReader } from '../domain/history.js';
 import type { BytesReader } from '../domain/integrity.js';
 import type { Counts } from '../domain/kinds.js';
 import type { ObjectReader, Stored } from '../domain/objects.js';
@@ -148,6 +148,8 @@ export interface VersioningReads {
   course(courseId: string, branch: string): Promise<CourseRow | null>;
   commits(courseId: string, hashes: readonly string[]): Promise<ReadonlyMap<string, Commit>>;
   links(courseId: string): LinkReader;
+  /** What earlier walks over a course's history found. */
+  descents(courseId: string): DescentMemo;
   /** The commit that a version's number stands for. */
   versionCommit(courseId: string, number: number): Promise<string | null>;
   /** The commit that a tag stands for. */

@@ -29,10 +29,9 @@ export function treeRoutes({ store }: Deps): Pick<All, TreeReads> {
     },
     async getCourse({ courseId, ref }, call) {
       checkIds({ courseId });
-      const { commit } = await resolveFor(store, call.actor, courseId, ref);
-      const state = await getCourse(store, courseId, ref);
-      const root = await getNode(store, { ...state.at, commit }, '');
-      const { course } = state.at;
+      const at = await resolveFor(store, call.actor, courseId, ref);
+      const [state, root] = await Promise.all([getCourse(store, at), getNode(store, at, '')]);
+      const { course, commit } = at;
       return {
         courseId,
         defaultBranch: state.defaultBranch,

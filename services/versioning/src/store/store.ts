@@ -2,7 +2,7 @@ import { fromHash, toHash } from '@coursewright/platform/ids';
 import type { Outbox } from '@coursewright/platform/outbox';
 import type { Database, Sql, Statement } from '@coursewright/platform/sql';
 import { LRUCache } from 'lru-cache';
-import type { CommitLink } from '../domain/history.js';
+import type { CommitLink, CommitMark } from '../domain/history.js';
 import type { BytesReader } from '../domain/integrity.js';
 import type { Advance, Commit, CourseRow, VersioningReads, VersioningStore } from '../operations/ports.js';
 import { ObjectCache } from './object-cache.js';
@@ -40,6 +40,7 @@ interface Caches {
   readonly objects: ObjectCache;
   readonly commits: LRUCache<string, Commit>;
   readonly links: LRUCache<string, CommitLink>;
+  readonly descents: LRUCache<string, CommitMark>;
 }
 
 /** The repository on PostgreSQL: named statements, immutable objects and commits kept in memory, heads always read. */
@@ -48,10 +49,15 @@ export function createStore(database: Database, outbox: Outbox, options: StoreOp
     objects: new ObjectCache(options.objectCacheBytes ?? 256 * 1024 * 1024),
     commits: new LRUCache({ max: 50_000 }),
     links: new LRUCache({ max: 500_000 }),
+    descents: new LRUCache({ max: 200_000 }),
   };
   const onAdvance = (change: Advance): void => {
     caches.objects.remember(change.objects);
-    for (const commit of change.commits) caches.commits.set(change.courseId + commit.hash, commit);
+    for (const commit of change.commits) {
+      caches.commits.set(change.courseId + commit.hash, commit);
+      const { hash, gen, parents } = commit;
+      caches.links.set(change.courseId + hash, { hash, gen, parents });
+    }
   };
   return {
     ...readsOn(database, caches),
@@ -79,6 +85,10 @@ function readsOn(sql: Sql, caches: Caches): VersioningReads {
     course: (courseId, branch) => readCourse(sql, courseId, branch),
     commits: (courseId, hashes) => readCommits(sql, caches.commits, courseId, hashes),
     links: (courseId) => (hashes) => readLinks(sql, caches.links, courseId, hashes),
+    descents: (courseId) => ({
+      get: (hash) => caches.descents.get(courseId + hash),
+      set: (hash, { hash: head, gen }) => void caches.descents.set(courseId + hash, { hash: head, gen }),
+    }),
     async versionCommit(courseId, number) {
       const [row] = await sql.rows<{ commit: Buffer }>(reads.version, [courseId, number]);
       return row ? toHash(row.commit) : null;

@@ -238,9 +238,18 @@ describe('the walk over history', () => {
         for await (const link of walkBack(read, a)) walked.push(link);
         expect(new Set(walked.map(({ hash }) => hash))).toEqual(plain(a));
         expect(walked.map(({ gen }) => gen)).toEqual([...walked.map(({ gen }) => gen)].sort((x, y) => y - x));
-        expect(await ancestorsAmong(read, a, links)).toEqual(
+        expect(await ancestorsAmong(read, byHash.get(a) as CommitLink, links)).toEqual(
           new Set(links.filter(({ hash }) => plain(a).has(hash)).map(({ hash }) => hash)),
         );
+        const kept = new Map<string, { hash: string; gen: number }>();
+        const memo = {
+          get: (hash: string) => kept.get(hash),
+          set: (hash: string, head: CommitLink | { hash: string; gen: number }) => void kept.set(hash, head),
+        };
+        for (const head of [a, b, links.at(-1)?.hash ?? '', a]) {
+          const found = await ancestorsAmong(read, byHash.get(head) as CommitLink, links, memo);
+          expect(found).toEqual(new Set(links.filter(({ hash }) => plain(head).has(hash)).map(({ hash }) => hash)));
+        }
         const [ours, theirs] = [plain(a), plain(b)];
         expect(await aheadBehind(read, a, b)).toEqual({
           ahead: [...ours].filter((hash) => !theirs.has(hash)).length,
