@@ -6,6 +6,9 @@ import type { NodeHead, NodeKind } from './objects.js';
 /** An outline lists at most this many children of a node. */
 export const OUTLINE_CHILDREN = 1_000;
 
+/** And at most this many nodes in all; below that, children are left to be asked for. */
+export const OUTLINE_NODES = 10_000;
+
 /** A node of an outline with as many of its children as the outline shows. */
 export interface OutlineNode {
   readonly head: NodeHead;
@@ -20,24 +23,35 @@ export interface OutlineNode {
  * never bodies.
  */
 export async function outlineOf(pool: ObjectPool, head: NodeHead, depth: number | null): Promise<OutlineNode> {
-  return (await outlines(pool, [head], depth))[0] as OutlineNode;
+  return (await outlines(pool, [head], { depth, room: OUTLINE_NODES }))[0] as OutlineNode;
 }
 
-async function outlines(pool: ObjectPool, heads: readonly NodeHead[], depth: number | null): Promise<OutlineNode[]> {
+/** `room` is how many nodes may still be listed; a node whose children do not fit lists none of them. */
+async function outlines(
+  pool: ObjectPool,
+  heads: readonly NodeHead[],
+  { depth, room }: { readonly depth: number | null; readonly room: number },
+): Promise<OutlineNode[]> {
   const isOpen = heads.map(({ kind }) => (depth === null ? kind === 'course' || kind === 'unit' : depth > 0));
   const asks = heads.map(({ children }, i) => ({ list: children, limit: isOpen[i] ? OUTLINE_CHILDREN : 0 }));
   const lists = await readStarts(pool, asks);
-  const shown = lists.map(({ entries }) => entries.slice(0, OUTLINE_CHILDREN));
+  let left = room;
+  const shown = lists.map(({ entries }) => {
+    const listed = entries.slice(0, OUTLINE_CHILDREN);
+    if (listed.length > left) return [];
+    left -= listed.length;
+    return listed;
+  });
   const hashes = shown.flatMap((entries) => entries.map(({ hash }) => hash));
-  const below =
-    hashes.length === 0 ? [] : await outlines(pool, await pool.heads(hashes), depth === null ? null : depth - 1);
+  const next = { depth: depth === null ? null : depth - 1, room: left };
+  const below = hashes.length === 0 ? [] : await outlines(pool, await pool.heads(hashes), next);
   let at = 0;
   return heads.map((head, i) => {
     const size = lists[i]?.size ?? 0;
     const count = shown[i]?.length ?? 0;
     const children = below.slice(at, at + count);
     at += count;
-    return { head, childCount: size, children, next: isOpen[i] && size > OUTLINE_CHILDREN ? OUTLINE_CHILDREN : null };
+    return { head, childCount: size, children, next: isOpen[i] && size > count ? count : null };
   });
 }
 

@@ -47,6 +47,7 @@ export class CommitQueue {
         return;
       }
       const group = takeGroup(waiting);
+      if (group.length === 0) continue;
       try {
         const outcomes = await commitGroup(
           this.#deps,
@@ -83,7 +84,12 @@ function takeGroup(waiting: Waiting[]): Waiting[] {
   while (group.length < GROUP) {
     const next = waiting[0];
     if (!next) break;
-    const { command } = next.input;
+    const { command, signal } = next.input;
+    if (signal?.aborted) {
+      next.reject(signal.reason);
+      waiting.shift();
+      continue;
+    }
     const key = command && `${command.actor}\n${command.id}`;
     ops += next.input.ops.length;
     if (group.length > 0 && ((key && commands.has(key)) || ops > GROUP_OPS)) break;

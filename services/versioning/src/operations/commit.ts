@@ -25,6 +25,8 @@ export interface CommitInput extends Omit<Authorship, 'at'> {
   /** Whether the author may write to protected branches. */
   readonly mayPassProtection: boolean;
   readonly command: CommandKey | null;
+  /** Aborted when nobody waits for the answer any more; a change that has not begun then is dropped. */
+  readonly signal?: AbortSignal;
 }
 
 /**

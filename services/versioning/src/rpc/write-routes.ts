@@ -46,6 +46,7 @@ export function writeRoutes(deps: Deps): Pick<Handlers<typeof VersioningServiceD
         author: authorOf(call.actor),
         mayPassProtection: mayPassProtection(call.actor, courseId),
         command: commandOf(call),
+        signal: call.signal,
       });
       return toCommitResponse(resultOf(outcome));
     },

@@ -321,6 +321,11 @@ describe('reading a tree', () => {
     expect(deep.children[1]?.children[0]).toMatchObject({ childCount: 1_100, next: 1_000 });
     expect(deep.children[1]?.children[0]?.children).toHaveLength(1_000);
     expect(objects.calls).toBeLessThan(20);
+    const wide = build(objects, course(3, 5, 900));
+    const cut = await outlineOf(pool, await pool.head(wide.root), 3);
+    const modules = cut.children.flatMap(({ children }) => children);
+    expect(modules.filter(({ next }) => next === null)).toHaveLength(11);
+    expect(modules.filter(({ next, children }) => next === 0 && children.length === 0)).toHaveLength(4);
   });
 
   it('is checked whole: a sound tree has no problems, one in which a node stands twice has', async () => {
