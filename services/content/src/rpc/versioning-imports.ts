@@ -1,6 +1,5 @@
 import { NodeKind } from '@coursewright/proto/coursewright/common/v1/common';
-import type { VersioningServiceDefinition} from '@coursewright/proto/coursewright/versioning/v1/versioning';
-import { type Node } from '@coursewright/proto/coursewright/versioning/v1/versioning';
+import type { VersioningServiceDefinition, Node } from '@coursewright/proto/coursewright/versioning/v1/versioning';
 import type { TokenMinter } from '@coursewright/platform/internal-token';
 import type { RpcClient } from '@coursewright/platform/rpc-client';
 import type { KnownNode } from '../domain/import-ops.js';

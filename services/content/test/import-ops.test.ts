@@ -1,0 +1,145 @@
+import { describe, expect, it } from '@jest/globals';
+import fc from 'fast-check';
+import { addOps, updateOps, type ImportOp, type KnownNode } from '../src/domain/import-ops.js';
+import type { PlannedNode } from '../src/domain/import-plan.js';
+
+const COURSE = 'course';
+type Shape = Record<string, Record<string, string[]>>;
+
+/** Units that hold modules that hold lessons; a name stands in one place only, but anywhere on its level. */
+const shape: fc.Arbitrary<Shape> = fc
+  .record({
+    units: fc.shuffledSubarray(['u1', 'u2', 'u3']),
+    modules: fc.shuffledSubarray(['m1', 'm2', 'm3', 'm4']),
+    lessons: fc.shuffledSubarray(['l1', 'l2', 'l3', 'l4', 'l5', 'l6']),
+    places: fc.array(fc.nat(11), { minLength: 10, maxLength: 10 }),
+  })
+  .map(({ units, modules, lessons, places }) => {
+    const made: Shape = Object.fromEntries(units.map((unit) => [unit, {}]));
+    if (units.length === 0) return made;
+    modules.forEach((module, i) => {
+      const unit = units[(places[i] ?? 0) % units.length] ?? '';
+      (made[unit] ??= {})[module] = [];
+    });
+    const homes = Object.values(made).flatMap((unit) => Object.values(unit));
+    if (homes.length > 0) lessons.forEach((lesson, i) => homes[(places[i + 4] ?? 0) % homes.length]?.push(lesson));
+    return made;
+  });
+
+function planned(tree: Shape, title: string): PlannedNode[] {
+  const node = (key: string, kind: PlannedNode['kind'], parentId: string | null): PlannedNode => ({
+    ...{ id: `new-${key}`, parentId, kind, fields: { title: title + key }, source: { format: 'olx', key } },
+    ...(kind === 'lesson' ? { content: {} } : {}),
+  });
+  return [
+    node(COURSE, 'course', null),
+    ...Object.entries(tree).flatMap(([unit, modules]) => [
+      node(unit, 'unit', `new-${COURSE}`),
+      ...Object.entries(modules).flatMap(([module, lessons]) => [
+        node(module, 'module', `new-${unit}`),
+        ...lessons.map((lesson) => node(lesson, 'lesson', `new-${module}`)),
+      ]),
+    ]),
+  ];
+}
+
+function known(tree: Shape): KnownNode[] {
+  const old = (id: string | null) => id?.replace(`new-${COURSE}`, COURSE).replace(/^new-/, 'old-') ?? null;
+  return planned(tree, '').map(({ id, parentId, kind, fields, source }) => ({
+    ...{ id: old(id) ?? '', parentId: old(parentId), kind, fields, key: source.key },
+    body: kind === 'lesson' ? 'hash' : null,
+  }));
+}
+
+/** A course as versioning would have it: what hangs where, in order. */
+class Model {
+  readonly children = new Map<string, string[]>();
+  readonly titles = new Map<string, unknown>();
+  readonly parents = new Map<string, string>();
+
+  constructor(nodes: readonly KnownNode[]) {
+    for (const node of nodes) {
+      this.titles.set(node.id, node.fields['title']);
+      if (node.parentId !== null) this.attach(node.id, node.parentId);
+    }
+  }
+
+  private attach(id: string, parentId: string): void {
+    if (parentId !== COURSE && !this.parents.has(parentId)) throw new Error(`${parentId} is gone`);
+    this.parents.set(id, parentId);
+    this.children.set(parentId, [...(this.children.get(parentId) ?? []), id]);
+  }
+
+  private detach(id: string): void {
+    const parent = this.parents.get(id);
+    if (parent === undefined) throw new Error(`${id} is gone`);
+    this.children.set(
+      parent,
+      (this.children.get(parent) ?? []).filter((child) => child !== id),
+    );
+  }
+
+  apply(op: ImportOp): void {
+    if (op.op === 'add') {
+      if (this.parents.has(op.node.id)) throw new Error(`${op.node.id} is taken`);
+      this.titles.set(op.node.id, op.node.fields['title']);
+      this.attach(op.node.id, op.node.parentId ?? '');
+    } else if (op.op === 'move') {
+      this.detach(op.nodeId);
+      this.attach(op.nodeId, op.parentId);
+    } else if (op.op === 'setFields') this.titles.set(op.nodeId, op.fields['title'] ?? this.titles.get(op.nodeId));
+    else if (op.op === 'reorder') {
+      const named = new Set(op.children);
+      const others = (this.children.get(op.nodeId) ?? []).filter((id) => !named.has(id));
+      this.children.set(op.nodeId, [...op.children, ...others]);
+    }
+  }
+}
+
+describe('an import into a course', () => {
+  it('that holds parts of the source ends as the source says, with every known id and nothing removed', () => {
+    fc.assert(
+      fc.property(shape, shape, (before, after) => {
+        const present = known(before);
+        const model = new Model(present);
+        const gone: string[] = [];
+        const plan = planned(after, 'T ');
+        for (const op of updateOps(plan, { id: COURSE, known: present }, (node) => gone.push(node.key)))
+          model.apply(op);
+        const oldIds = new Map(present.map((node) => [node.key, node.id]));
+        const idOf = (key: string) => oldIds.get(key) ?? `new-${key}`;
+        for (const node of plan) {
+          expect(model.titles.get(idOf(node.source.key))).toBe(`T ${node.source.key}`);
+          const wanted = plan.filter((child) => child.parentId === node.id).map((child) => idOf(child.source.key));
+          const named = new Set(plan.map((child) => idOf(child.source.key)));
+          expect((model.children.get(idOf(node.source.key)) ?? []).filter((id) => named.has(id))).toEqual(wanted);
+        }
+        for (const node of present) expect(model.titles.has(node.id)).toBe(true);
+        const left = present.map((node) => node.key).filter((key) => !plan.some((node) => node.source.key === key));
+        expect(gone.sort()).toEqual(left.sort());
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  it('that is as the source says already changes no field, place or order', () => {
+    fc.assert(
+      fc.property(shape, (tree) => {
+        const ops = [...updateOps(planned(tree, ''), { id: COURSE, known: known(tree) }, () => undefined)];
+        expect(ops.filter(({ op }) => op !== 'setBody')).toEqual([]);
+      }),
+    );
+  });
+
+  it('that holds nothing of it adds every node, parents first', () => {
+    fc.assert(
+      fc.property(shape, (tree) => {
+        const model = new Model([]);
+        const plan = planned(tree, '');
+        for (const op of addOps(plan, COURSE)) model.apply(op);
+        expect(model.titles.size).toBe(plan.length - 1);
+        expect(model.children.get(COURSE) ?? []).toEqual(Object.keys(tree).map((unit) => `new-${unit}`));
+      }),
+    );
+  });
+});
