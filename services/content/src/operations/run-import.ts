@@ -155,8 +155,14 @@ async function applyAll(
   let step: StoredOp[] = [];
   let bodies: Body[] = [];
   let bytes = 0;
+  // Bodies are stored while the source is read on; all of a step are durable before its commit.
+  let storing: Promise<void> = Promise.resolve();
   const store = async (): Promise<void> => {
-    if (bodies.length > 0) await deps.bodies.putMany(job.courseId, bodies);
+    await storing;
+    if (bodies.length === 0) return;
+    storing = deps.bodies.putMany(job.courseId, bodies);
+    // A failure is met where the promise is awaited next; until then it must not count as unhandled.
+    storing.catch(() => undefined);
     bodies = [];
     bytes = 0;
   };
@@ -164,6 +170,7 @@ async function applyAll(
     if (!made.has(ordinal) && step.length > 0) {
       if (signal.aborted) throw new AppError('unavailable', 'STOPPED');
       await store();
+      await storing;
       const request = { importId: job.id, courseId: job.courseId, ops: step, ...startOf(start) };
       const result = await deps.versioning.applyStep(request, as(job, String(ordinal)));
       await deps.imports.saveStep(job.id, { ordinal, commit: result.commit }, { done, report });
