@@ -1,4 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { AppError } from '@coursewright/platform/errors';
+import { eventually } from '@coursewright/platform/testing/eventually';
 import { createRoutes } from '../src/routes/table.js';
 import { seedCourse, startSystem, type Answer, type Ask, type System } from './support/system.js';
 
@@ -318,6 +320,54 @@ describe('B4 imports', () => {
     expect(
       (await ask('POST', `/imports?format=olx&course=${courseId}`, { ...archive(1), as: 'reviewer' })).status,
     ).toBe(403);
+  });
+});
+
+describe('uploads', () => {
+  const upload = async (at: System, chunks: (send: (bytes: number) => void) => Promise<void>): Promise<Response> => {
+    const token = await at.sign({ sub: 'owner', roles: ['author'] });
+    const body = new ReadableStream({
+      async start(controller) {
+        await chunks((bytes) => controller.enqueue(new Uint8Array(bytes)));
+        controller.close();
+      },
+    });
+    const headers = { 'content-type': 'application/zip', authorization: `Bearer ${token}` };
+    const init = { method: 'POST', headers, body, duplex: 'half' } as RequestInit;
+    return fetch(`${at.origin}/api/imports?format=olx`, init);
+  };
+
+  it('are answered at once when content refuses them, however much is still to come', async () => {
+    const large = await startSystem({ importBytes: 1 << 30 });
+    large.content.refusal = new AppError('unavailable', 'SPOOL_FULL', { retryAfterSeconds: 7 });
+    try {
+      const answer = await upload(large, async (send) => {
+        for (let i = 0; i < 64; i++) send(1 << 20);
+      }).catch((error: Error) => error);
+      // A client that cannot stop sending may find the connection closed; what it must not find is silence.
+      if (answer instanceof Response) expect([answer.status, answer.headers.get('retry-after')]).toEqual([503, '7']);
+      else expect(String(answer.cause)).toMatch(/socket|reset|closed/i);
+    } finally {
+      await large.stop();
+    }
+  });
+
+  it('that are under way when the process is told to stop are brought to their end', async () => {
+    const leaving = await startSystem();
+    let goOn: () => void = () => undefined;
+    const paused = new Promise<void>((resolve) => (goOn = resolve));
+    const answer = upload(leaving, async (send) => {
+      send(1000);
+      await paused;
+      send(1000);
+    });
+    await eventually(() => expect(leaving.content.uploaded).toBe(1000));
+    const stopping = leaving.gateway.http.stop?.();
+    await expect(fetch(`${leaving.origin}/livez`)).rejects.toThrow();
+    goOn();
+    expect((await answer).status).toBe(202);
+    await stopping;
+    await leaving.stop();
   });
 });
 

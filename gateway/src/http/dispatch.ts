@@ -24,6 +24,8 @@ export interface DispatchOptions {
 
 const readMs = 10_000;
 const writeMs = 20_000;
+/** As proxies log it; it is never sent. */
+const clientGone = 499;
 const uploadMs = 10 * 60_000;
 
 const duration = latency('http_server_request_duration_seconds', 'Time of an HTTP request', [
@@ -66,6 +68,8 @@ async function answer(route: Route, options: DispatchOptions, request: Request, 
   try {
     return sendReply(request, response, await work.run());
   } catch (error) {
+    // Nobody is there to be answered: what broke off with the client is no failure of ours.
+    if (work.isAbandoned()) return clientGone;
     const current = await work.current(error);
     const about = { instance: request.path, requestId: requestIdOf(response) };
     const problem = problemOf(error, about, current);
@@ -129,6 +133,10 @@ class Work {
     return { ...input, match: closest(input.match, etag) };
   }
 
+  isAbandoned(): boolean {
+    return this.aborter.signal.aborted;
+  }
+
   /** How the thing is now, for somebody whose precondition failed; undefined where the route has none or it cannot be read. */
   async current(error: unknown): Promise<Current | undefined> {
     const { route, input, context } = this;
@@ -158,11 +166,9 @@ class Work {
   private command(input: Input): Command {
     const { headers, method, originalUrl } = this.request;
     const key = headers['idempotency-key'];
-    // An archive is not held back to be hashed: its length and type stand for its bytes.
-    const bytes =
-      this.route.body?.kind === 'archive'
-        ? `${input.mediaType} ${headers['content-length'] ?? 'chunked'}`
-        : input.bytes;
+    // An archive is not held back to be hashed: its type, length and digest (RFC 9530), where sent, stand for its bytes.
+    const { 'content-length': length = 'chunked', 'content-digest': digest = '' } = headers;
+    const bytes = this.route.body?.kind === 'archive' ? `${input.mediaType} ${length} ${String(digest)}` : input.bytes;
     return commandOf(typeof key === 'string' ? key : undefined, fingerprintOf(method, originalUrl, bytes));
   }
 

@@ -14,6 +14,7 @@ export interface HttpServer extends Part {
 }
 
 const graceMs = 10_000;
+const sweepMs = 20;
 
 /** The HTTP port. Stops by refusing readiness and new connections, letting requests under way end, then closing what is left. */
 export function httpServer(app: Express, options: { readonly host: string; readonly port: number }): HttpServer {
@@ -37,9 +38,12 @@ export function httpServer(app: Express, options: { readonly host: string; reado
       stopping = true;
       if (server === undefined) return;
       const closed = new Promise((resolve) => server!.close(resolve));
-      server.closeIdleConnections();
+      // A connection that becomes idle after its answer would be kept alive for the next request.
+      const sweep = setInterval(() => server!.closeIdleConnections(), sweepMs);
       const timer = setTimeout(() => server!.closeAllConnections(), graceMs);
+      server.closeIdleConnections();
       await closed;
+      clearInterval(sweep);
       clearTimeout(timer);
     },
   };

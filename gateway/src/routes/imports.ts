@@ -1,4 +1,4 @@
-import { Import, type StartImportRequest } from '@coursewright/proto/coursewright/content/v1/content';
+import type { Import, StartImportRequest } from '@coursewright/proto/coursewright/content/v1/content';
 import { route, type Context, type Reply, type Route } from '../http/route.js';
 import { importReply } from '../present/import.js';
 import * as common from '../shapes/common.js';
@@ -27,7 +27,7 @@ const startImport = route({
     return started(await context.peers.content.startImport(messages(header, chunks), context.write));
   },
   // What is kept names the import; how far it is by now is asked anew.
-  replay: async (result, _input, open) => started(await find(await open(), Import.fromJSON(result).id)),
+  replay: async (result, _input, open) => started(await find(await open(), String(result['importId']))),
 });
 
 /** The upload as the contract's stream: the header, then bytes as they arrive. */

@@ -137,7 +137,10 @@ function refuseRoot(nodeId: string, courseId: string): void {
 
 /** Pointers into ops, as the request has them. */
 export function fromOps(pointer: string): string {
-  return pointer.replace(/^\/ops\/\d+/, '').replace(/^\/fields\/title$/, '/title');
+  return pointer
+    .replace(/^\/ops\/\d+/, '')
+    .replace(/^\/fields\/title$/, '/title')
+    .replace(/^\/parent$/, '/parentId');
 }
 
 /** A2: one node. */

@@ -102,6 +102,8 @@ export class FakeContent {
   readonly imports = new Map<string, Import>();
   readonly requests = new FakeRequests();
   uploaded = 0;
+  /** Refuses imports before it has read them. */
+  refusal: AppError | undefined;
   constructor(private readonly versioning: FakeVersioning) {}
 
   served(): Served {
@@ -161,6 +163,7 @@ export class FakeContent {
         })),
       }),
       startImport: async (requests, call) => {
+        if (this.refusal) throw this.refusal;
         let header: { format: string; courseId: string } | undefined;
         for await (const { part } of requests) {
           if (part?.$case === 'header') header = part.value;
@@ -171,7 +174,7 @@ export class FakeContent {
           ...{ startedBy: call.actor.sub, startedAt: new Date(0), revision: 1 },
         });
         this.imports.set(job.id, job);
-        this.requests.keep(call, Import.toJSON(job) as Record<string, unknown>);
+        this.requests.keep(call, { importId: job.id });
         return job;
       },
       getImport: async ({ id }) => this.imports.get(id)!,
