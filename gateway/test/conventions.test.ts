@@ -247,7 +247,7 @@ describe('cursors', () => {
     const cursor = String(body.next);
     const other = await list(`limit=2&topic=Art&cursor=${cursor}`);
     expectProblem(other, 400, 'CURSOR_INVALID');
-    const forged = `${Buffer.from('4').toString('base64url')}.${cursor.split('.')[1]}`;
+    const forged = `${cursor.slice(0, -1)}${cursor.endsWith('A') ? 'Q' : 'A'}`;
     for (const bad of [forged, 'x', '.', cursor.slice(0, -2), `${cursor}AAAA`])
       expectProblem(await list(`limit=2&topic=Law&cursor=${bad}`), 400, 'CURSOR_INVALID');
   });

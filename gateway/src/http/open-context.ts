@@ -54,7 +54,7 @@ async function contextOf(
   const call = { token, requestId, deadline };
   const deadlineMs = Math.max(1, deadline - Date.now());
   const nextOf = (path: string, params: object, query: object, inner: string): string | null =>
-    inner === '' ? null : parts.cursors.sign(listName(path, params, query), inner);
+    inner === '' ? null : parts.cursors.seal(listName(path, params, query), inner);
   return {
     caller,
     peers: parts.peers,

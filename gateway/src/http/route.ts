@@ -76,7 +76,7 @@ export interface Context {
   within(courseId: string): Promise<Context>;
   /** Forgets who may do what with a course: this request has changed it. */
   forget(courseId: string): void;
-  /** A service's cursor, signed for this list; null when the list ends. */
+  /** A service's cursor, sealed for this list; null when the list ends. */
   next(inner: string): string | null;
   /** The same for the list of another route. */
   nextOf(path: string, params: object, query: object, inner: string): string | null;
