@@ -121,7 +121,7 @@ describe('bodies', () => {
 
   it('refuses unknown fields, each with its pointer', async () => {
     const answer = await post({ json: { title: 'A', 'a/b': 1, extra: {} } });
-    expectProblem(answer, 400, 'VALIDATION_FAILED');
+    expectProblem(answer, 400, 'INVALID_REQUEST');
     expect(answer.body.errors.map(({ pointer, code }: { pointer: string; code: string }) => [pointer, code])).toEqual([
       ['/a~1b', 'unknown_field'],
       ['/extra', 'unknown_field'],
@@ -130,7 +130,7 @@ describe('bodies', () => {
 
   it('names everything that is wrong at once: query, path and body', async () => {
     const answer = await system.ask('PATCH', '/api/nodes/1?color=red&branch=', { as: 'owner', json: { position: -1 } });
-    expectProblem(answer, 400, 'VALIDATION_FAILED');
+    expectProblem(answer, 400, 'INVALID_REQUEST');
     const pointers = answer.body.errors.map(({ pointer }: { pointer: string }) => pointer);
     expect(pointers).toEqual(['/path/id', '/query/branch', '/query/color', '/position']);
   });
@@ -167,22 +167,22 @@ describe('bodies', () => {
       'too deep a nest',
       { raw: '['.repeat(100_000) + ']'.repeat(100_000), headers: { 'content-type': 'application/json' } },
       400,
-      'VALIDATION_FAILED',
+      'INVALID_REQUEST',
     ],
-    ['NUL', { json: { title: 'a\u0000b' } }, 400, 'VALIDATION_FAILED'],
+    ['NUL', { json: { title: 'a\u0000b' } }, 400, 'INVALID_REQUEST'],
     [
       'half a surrogate pair',
       { raw: '{"title":"\\ud800"}', headers: { 'content-type': 'application/json' } },
       400,
-      'VALIDATION_FAILED',
+      'INVALID_REQUEST',
     ],
     [
       '__proto__',
       { raw: '{"title":"A","__proto__":{"admin":true}}', headers: { 'content-type': 'application/json' } },
       400,
-      'VALIDATION_FAILED',
+      'INVALID_REQUEST',
     ],
-    ['a blank title', { json: { title: '  ' } }, 400, 'VALIDATION_FAILED'],
+    ['a blank title', { json: { title: '  ' } }, 400, 'INVALID_REQUEST'],
   ])('refuses %s', async (_what, how, status, reason) => {
     expectProblem(await post(how), status, reason);
   });
@@ -215,11 +215,11 @@ describe('queries and paths', () => {
   });
 
   it('refuses what is no id, and NUL in a path', async () => {
-    expectProblem(await system.ask('GET', '/api/courses/1', { as: 'owner' }), 400, 'VALIDATION_FAILED');
+    expectProblem(await system.ask('GET', '/api/courses/1', { as: 'owner' }), 400, 'INVALID_REQUEST');
     expectProblem(
       await system.ask('GET', `/api/courses/${courseId}/branches/a%00`, { as: 'owner' }),
       400,
-      'VALIDATION_FAILED',
+      'INVALID_REQUEST',
     );
   });
 });

@@ -20,7 +20,7 @@ export function etagOf(parts: readonly string[], json: string): string {
 
 /**
  * Reads If-Match or If-None-Match: `*`, or the opaque tags without quotes; a weak form counts as its strong one.
- * Throws invalid_argument VALIDATION_FAILED with the header's pointer.
+ * Throws invalid_argument INVALID_REQUEST with the header's pointer.
  */
 export function readTags(value: string, header: string): '*' | readonly string[] {
   if (value.trim() === '*') return '*';
@@ -29,7 +29,7 @@ export function readTags(value: string, header: string): '*' | readonly string[]
     const fields = [
       { pointer: `/header/${header}`, code: 'etag', message: 'must be * or entity tags as they were sent' },
     ];
-    throw new AppError('invalid_argument', 'VALIDATION_FAILED', {}, { message: 'The request is not valid', fields });
+    throw new AppError('invalid_argument', 'INVALID_REQUEST', {}, { message: 'The request is not valid', fields });
   }
   return tags as string[];
 }

@@ -7,7 +7,7 @@ import { invalid } from './validate.js';
 
 const keyForm = /^[\x21-\x7e]{1,255}$/;
 
-/** What a write is known by on all its hops: the client's key, or an id of our own. Throws invalid_argument VALIDATION_FAILED. */
+/** What a write is known by on all its hops: the client's key, or an id of our own. Throws invalid_argument INVALID_REQUEST. */
 export function commandOf(key: string | undefined, fingerprint: string): Command {
   if (key === undefined) return { id: newId(), fingerprint, kept: 'minted' };
   if (!keyForm.test(key)) {

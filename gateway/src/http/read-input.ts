@@ -14,7 +14,7 @@ async function* noChunks(): AsyncGenerator<Buffer> {}
 
 /**
  * Reads and checks path, query, preconditions and body of a request.
- * Throws invalid_argument VALIDATION_FAILED with every problem, and what `body.ts` throws.
+ * Throws invalid_argument INVALID_REQUEST with every problem, and what `body.ts` throws.
  */
 export async function readInput(
   route: Route,

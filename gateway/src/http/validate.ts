@@ -19,11 +19,11 @@ export function check(schema: z.ZodType, sent: unknown, base = ''): Checked {
 
 /** The one error of a request that is not as the contract says. */
 export function invalid(fields: readonly FieldProblem[]): AppError {
-  return new AppError('invalid_argument', 'VALIDATION_FAILED', {}, { message: 'The request is not valid', fields });
+  return new AppError('invalid_argument', 'INVALID_REQUEST', {}, { message: 'The request is not valid', fields });
 }
 
 /**
- * The query as a record of strings. Throws invalid_argument VALIDATION_FAILED for a name that occurs twice and for what
+ * The query as a record of strings. Throws invalid_argument INVALID_REQUEST for a name that occurs twice and for what
  * is not percent-encoded UTF-8: either would lose something silently.
  */
 export function readQuery(url: string): Record<string, string> {

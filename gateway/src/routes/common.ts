@@ -10,7 +10,7 @@ export function isLearner(context: Context): boolean {
 
 /**
  * The ref that a read is about: for learners always the published commit of their token.
- * Throws permission_denied PUBLISHED_ONLY to a learner who names one, invalid_argument VALIDATION_FAILED for two.
+ * Throws permission_denied PUBLISHED_ONLY to a learner who names one, invalid_argument INVALID_REQUEST for two.
  */
 export function refOf(
   context: Context,
