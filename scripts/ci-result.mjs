@@ -1,5 +1,5 @@
 // Says what a run of .ci/run came to, in its last line, and ends with 0 only if everything went well.
-// Arguments: Jest's JSON report, the exit status of the checks, the exit status of the tests.
+// Arguments: the report of scripts/test.mjs, the exit status of the checks, the exit status of the tests.
 import { readJson } from './lib/files.mjs';
 
 /** Counts `{passed, failed}`: a test file that could not run counts as one failure, and so do failed checks. */

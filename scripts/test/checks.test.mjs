@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { count } from '../ci-result.mjs';
 import { median, offences } from '../lib/checks/text.mjs';
+import { addReports, parseArguments, planRuns } from '../lib/jest.mjs';
 import { lockFaults, resolveIn } from '../lib/lock-check.mjs';
 import { installed } from '../lib/packages.mjs';
 import { postgresHello } from '../lib/ready.mjs';
@@ -134,6 +135,43 @@ describe('the result of a run', () => {
     ['no report', null, 0, 1, { passed: 0, failed: 1 }],
   ])('counts %s', (_, given, checked, tested, expected) => {
     expect(count(given, checked, tested)).toEqual(expected);
+  });
+});
+
+describe('a test run', () => {
+  it('has the whole system by itself, after the packages', () => {
+    const [packages, system, ...more] = planRuns(parseArguments([]));
+    expect(packages.selected).not.toContain('e2e');
+    expect(system).toEqual({ selected: ['e2e'], alone: true });
+    expect(more).toEqual([]);
+    expect(planRuns(parseArguments(['e2e']))).toEqual([{ selected: ['e2e'], alone: true }]);
+    expect(planRuns(parseArguments(['platform', '--verbose']))).toEqual([{ selected: ['platform'], alone: false }]);
+  });
+
+  it('is one when a file or a test is named', () => {
+    expect(planRuns(parseArguments(['ports.test']))).toEqual([{ selected: [], alone: false }]);
+    expect(planRuns(parseArguments(['-t', 'is refused']))).toHaveLength(1);
+  });
+
+  it('keeps from Jest what is not meant for it', () => {
+    const asked = parseArguments(['platform', '--report=/tmp/r.json', '--bail']);
+    expect(asked).toEqual({ selected: ['platform'], report: '/tmp/r.json', rest: ['--bail'] });
+  });
+
+  it('adds the counts of its parts, and counts nothing when a part is missing', () => {
+    const part = {
+      numPassedTests: 1,
+      numFailedTests: 2,
+      numPendingTests: 3,
+      numTotalTests: 6,
+      numRuntimeErrorTestSuites: 1,
+    };
+    expect(addReports([part, part])).toMatchObject({
+      numPassedTests: 2,
+      numFailedTests: 4,
+      numRuntimeErrorTestSuites: 2,
+    });
+    expect(addReports([part, null])).toBeNull();
   });
 });
 
