@@ -166,6 +166,11 @@ describe('an edit', () => {
       expect(list.body.items.find((item) => item.id === course.id)?.head).toBe(commit);
     });
     await expectOneTree(traceId);
+
+    // What others do elsewhere in the course does not touch this lesson: who changed it, and its tag, stay.
+    await saveLesson(api, course.lessons[1]!, 'Elsewhere.');
+    const untouched = await api.get(`/lessons/${lesson}/content`, { headers: { 'if-none-match': fresh.etag } });
+    expect(untouched.status).toBe(304);
   }, 60_000);
 
   it('of a title reaches lists and search', async () => {

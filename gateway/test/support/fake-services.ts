@@ -58,7 +58,7 @@ export class FakeCatalog {
       listCourses: async (request, call) => {
         if (request.sort === 'relevance' && request.query === '') {
           const fields = [{ pointer: '/sort', code: 'invalid', message: 'relevance needs a query' }];
-          throw new AppError('invalid_argument', 'ARGUMENT_INVALID', {}, { fields });
+          throw new AppError('invalid_argument', 'INVALID_REQUEST', {}, { fields });
         }
         const mine = [...this.courses.values()].filter(({ members }) => members.has(call.actor.sub));
         const from = Number(request.cursor || 0);

@@ -72,7 +72,15 @@ export class FakeServices implements Versioning, Catalog {
     if (!node) throw new AppError('not_found', 'NODE_NOT_FOUND', { nodeId: lessonId });
     const branch = ref === '' || ref === 'main';
     return {
-      ...{ courseId, lessonId, kind: node.kind, fields: node.fields, body: node.body, commit: course.head },
+      ...{
+        courseId,
+        lessonId,
+        kind: node.kind,
+        fields: node.fields,
+        body: node.body,
+        commit: course.head,
+        head: course.head,
+      },
       ...{
         refKind: branch ? 'branch' : 'commit',
         refName: branch ? 'main' : '',

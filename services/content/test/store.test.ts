@@ -131,7 +131,7 @@ describe('bodies in MongoDB', () => {
     await store.putMany(courseId, [body]);
     await expect(cold((other) => other.get(newId(), toHash(body.hash)))).rejects.toMatchObject({
       kind: 'internal',
-      reason: 'BODY_MISSING',
+      reason: 'STORED_BODY_MISSING',
     });
   });
 
@@ -141,7 +141,10 @@ describe('bodies in MongoDB', () => {
     const hash = toHash(body.hash);
     await rows().updateOne({ _id: `${courseId}:${hash}` }, { $set: { 'doc.exercises.0.content': 'false' } });
     await cold(async (other) => {
-      await expect(other.get(courseId, hash)).rejects.toMatchObject({ kind: 'internal', reason: 'BODY_CORRUPT' });
+      await expect(other.get(courseId, hash)).rejects.toMatchObject({
+        kind: 'internal',
+        reason: 'STORED_BODY_CORRUPT',
+      });
       expect(await other.getMany(courseId, [hash])).toEqual(new Map());
     });
   });

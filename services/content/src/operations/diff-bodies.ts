@@ -27,7 +27,7 @@ const MAX_ANSWER_BYTES = 3 * 1024 * 1024;
 /**
  * What differs between pairs of bodies, item by item by id, texts line by line; only what the caller may see.
  *
- * @throws AppError invalid_argument TOO_MANY_PAIRS; internal BODY_MISSING
+ * @throws AppError invalid_argument TOO_MANY_PAIRS; internal STORED_BODY_MISSING
  */
 export async function diffBodies(
   deps: { bodies: Bodies },
@@ -42,7 +42,7 @@ export async function diffBodies(
   const docOf = (hash: string | null): LessonDocument => {
     if (hash === null) return emptyLesson();
     const doc = docs.get(hash);
-    if (!doc) throw new AppError('internal', 'BODY_MISSING', { courseId: request.courseId, hash });
+    if (!doc) throw new AppError('internal', 'STORED_BODY_MISSING', { courseId: request.courseId, hash });
     return projectLesson(doc, audience) as LessonDocument;
   };
   let left = MAX_ANSWER_BYTES;

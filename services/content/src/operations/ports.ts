@@ -15,7 +15,7 @@ export type Call = CallContext;
 export interface Bodies {
   /** Stores documents; answers when they are durable. Storing one again only renews the time of its last use. */
   putMany(courseId: string, bodies: readonly Body[]): Promise<void>;
-  /** A document whose hash was checked. Throws internal BODY_MISSING or BODY_CORRUPT, unavailable BODY_STORE_UNAVAILABLE. */
+  /** A document whose hash was checked. Throws internal STORED_BODY_MISSING or STORED_BODY_CORRUPT, unavailable BODY_STORE_UNAVAILABLE. */
   get(courseId: string, hash: string): Promise<LessonDocument>;
   /** Those documents that are there and sound, by hash. */
   getMany(courseId: string, hashes: readonly string[]): Promise<Map<string, LessonDocument>>;
@@ -29,8 +29,10 @@ export interface LessonNode {
   fields: Record<string, unknown>;
   /** Hash of the body; null when there is none. */
   body: string | null;
-  /** The commit of the ref, and the branch's name when the ref is one. */
+  /** The commit that last changed the lesson at this ref. */
   commit: string;
+  /** The commit of the ref, and the branch's name when the ref is one. */
+  head: string;
   refKind: string;
   refName: string;
   updatedAt: Date | undefined;

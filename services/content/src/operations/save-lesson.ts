@@ -78,7 +78,7 @@ export async function saveLesson(
   if (isSame) return { node, hash: isEmptyStill ? 'none' : hash, doc: result.body.doc, unchanged: true };
   if (isStale) {
     const etag = node.body ?? 'none';
-    throw new AppError('stale', 'STALE', { nodeId: lessonId, part: 'body', etag, head: node.commit });
+    throw new AppError('stale', 'STALE', { nodeId: lessonId, part: 'body', etag, head: node.head });
   }
   await deps.bodies.putMany(courseId, [result.body]);
   const made = await deps.versioning.setBody(
@@ -86,7 +86,7 @@ export async function saveLesson(
       courseId,
       lessonId,
       branch: node.refName,
-      base: node.commit,
+      base: node.head,
       body: hash,
       message: input.message,
       kind: input.kind,
@@ -95,7 +95,14 @@ export async function saveLesson(
     },
     { call },
   );
-  const changed = { ...node, body: hash, commit: made.commit, updatedAt: made.at, updatedBy: personOf(call.actor).sub };
+  const changed = {
+    ...node,
+    body: hash,
+    commit: made.commit,
+    head: made.commit,
+    updatedAt: made.at,
+    updatedBy: personOf(call.actor).sub,
+  };
   return { node: changed, hash, doc: result.body.doc, unchanged: made.unchanged };
 }
 

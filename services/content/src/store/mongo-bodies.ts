@@ -79,12 +79,12 @@ export function openBodyStore(url: string, logger: Logger, now: () => Date = () 
       if (cached) return cached;
       const row = await asked(() => collection.findOne({ _id: id }, { projection: { doc: 1 } }));
       if (row === null)
-        throw new AppError('internal', 'BODY_MISSING', { courseId, hash }, { message: 'a body is missing' });
+        throw new AppError('internal', 'STORED_BODY_MISSING', { courseId, hash }, { message: 'a body is missing' });
       const doc = checked(row, logger);
       if (!doc)
         throw new AppError(
           'internal',
-          'BODY_CORRUPT',
+          'STORED_BODY_CORRUPT',
           { courseId, hash },
           { message: 'a body does not have its hash' },
         );

@@ -41,9 +41,9 @@ export function toKinds(kinds: readonly WireKind[]): NodeKind[] {
   return kinds.flatMap((kind) => FROM_WIRE.get(kind) ?? []);
 }
 
-/** Throws invalid_argument `ARGUMENT_INVALID` with what is wrong. */
+/** Throws invalid_argument `INVALID_REQUEST` with what is wrong. */
 export function refuse(pointer: string, code: string, message: string): never {
-  throw new AppError('invalid_argument', 'ARGUMENT_INVALID', {}, { message, fields: [{ pointer, code, message }] });
+  throw new AppError('invalid_argument', 'INVALID_REQUEST', {}, { message, fields: [{ pointer, code, message }] });
 }
 
 /** The author of a call. */
@@ -57,7 +57,7 @@ export function commandOf(call: CallContext): CommandKey | null {
   return call.command ? { actor: call.actor.sub, ...call.command } : null;
 }
 
-/** A commit's message. Throws invalid_argument `ARGUMENT_INVALID`. */
+/** A commit's message. Throws invalid_argument `INVALID_REQUEST`. */
 export function toMessage(message: string): string {
   if (message.length > MAX_MESSAGE || message.includes('\0') || !isWellFormed(message)) {
     refuse('/message', 'message', `at most ${MAX_MESSAGE} characters, no NUL, no lone surrogates`);
@@ -65,7 +65,7 @@ export function toMessage(message: string): string {
   return message;
 }
 
-/** A commit's kind; empty means edit. Throws invalid_argument `ARGUMENT_INVALID`. */
+/** A commit's kind; empty means edit. Throws invalid_argument `INVALID_REQUEST`. */
 export function toCommitKind(kind: string): CommitKind {
   const word = kind === '' ? 'edit' : kind;
   return (
@@ -74,7 +74,7 @@ export function toCommitKind(kind: string): CommitKind {
   );
 }
 
-/** The expectations of a change. Throws invalid_argument `ARGUMENT_INVALID`. */
+/** The expectations of a change. Throws invalid_argument `INVALID_REQUEST`. */
 export function toExpectations(expect: CommitRequest['expect']) {
   return expect.map(({ nodeId, part, etag }, i) => ({
     node: nodeId,
@@ -83,7 +83,7 @@ export function toExpectations(expect: CommitRequest['expect']) {
   }));
 }
 
-/** The ops of a change; ids are made where none is proposed. Throws invalid_argument `ARGUMENT_INVALID`. */
+/** The ops of a change; ids are made where none is proposed. Throws invalid_argument `INVALID_REQUEST`. */
 export function toOps(ops: readonly WireOp[], newId: () => string): Op[] {
   const problems: Problem[] = [];
   const converted = ops.flatMap(({ op }, i) => {
@@ -97,7 +97,7 @@ export function toOps(ops: readonly WireOp[], newId: () => string): Op[] {
   if (problems.length > 0)
     throw new AppError(
       'invalid_argument',
-      'ARGUMENT_INVALID',
+      'INVALID_REQUEST',
       {},
       { fields: problems, message: problems[0]?.message ?? '' },
     );
