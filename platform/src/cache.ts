@@ -22,13 +22,14 @@ export interface ThroughOptions {
 }
 
 const reads = counter('cache_reads_total', 'Cache reads by what became of them', ['kind', 'outcome']);
-const patienceMs = 100;
+/** A cache that answers later than this is no faster than loading. */
+const usualPatienceMs = 100;
 
 /**
  * A Redis cache. Keys carry the versions of their tags, so an invalidation is one INCR and nothing has to be searched;
  * a value that was being loaded while its tag was dropped lands under the old version and is never read.
  */
-export function openCache(url: string, prefix: string, logger: Logger): Cache {
+export function openCache(url: string, prefix: string, logger: Logger, patienceMs = usualPatienceMs): Cache {
   const redis = new Redis(url, {
     keyPrefix: `${prefix}:`,
     commandTimeout: patienceMs,

@@ -157,7 +157,9 @@ export function fromDriver(error: unknown): unknown {
   const code = (error as { code?: unknown }).code;
   const away =
     (typeof code === 'string' && connectionCodes.has(code)) ||
-    /Connection terminated|timeout exceeded when trying to connect|Client was closed/.test(error.message);
+    /Connection terminated|timeout exceeded when trying to connect|Client was closed|connection error and is not queryable/.test(
+      error.message,
+    );
   return away ? new AppError('unavailable', 'DATABASE_UNAVAILABLE', { retryAfterSeconds: 2 }, { cause: error }) : error;
 }
 

@@ -2,7 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import { authorize, rolesOn, type Actor } from '@coursewright/platform/actor';
 import { ConfigError, readConfig } from '@coursewright/platform/config';
-import type { AppError} from '@coursewright/platform/errors';
+import type { AppError } from '@coursewright/platform/errors';
 import { errorKinds, toAppError } from '@coursewright/platform/errors';
 import { idFromHash, idToBytes, isId, longId, newId, shortId } from '@coursewright/platform/ids';
 import { createTokenMinter, createTokenVerifier } from '@coursewright/platform/internal-token';

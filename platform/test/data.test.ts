@@ -127,7 +127,8 @@ describe('the cache', () => {
   const options = { kind: 'test', ttlSeconds: 60, tags: ['t'] };
 
   beforeAll(async () => {
-    cache = openCache(testServers().redis, newId(), logger);
+    // Patient, so that a busy machine does not make Redis look away.
+    cache = openCache(testServers().redis, newId(), logger, 5_000);
     await eventually(() => expect(cache.isUp()).toBe(true));
   });
   afterAll(() => cache.close());
