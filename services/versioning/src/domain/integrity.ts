@@ -1,5 +1,5 @@
 import { AppError } from '@coursewright/platform/errors';
-import { endsChunk, firstId, INLINE, type Item } from './list.js';
+import { endsChunk, firstId, INLINE, itemsOf } from './list.js';
 import { buildIndex } from './index-trie.js';
 import { mayHold } from './kinds.js';
 import { linksOf, ObjectPool } from './object-pool.js';
@@ -182,10 +182,6 @@ export class TreeChecker {
 }
 
 const NO_OBJECTS = { getMany: async () => new Map<string, TreeObject>() };
-
-function itemsOf(list: ListObject): readonly Item[] {
-  return isLeafList(list) ? list.entries : list.refs;
-}
 
 function tryDecode(type: TreeObject['type'], data: string): TreeObject | null {
   try {

@@ -1,5 +1,5 @@
 import type { ObjectPool } from './object-pool.js';
-import { idDigest, isLeafList, type Entry, type Ref } from './objects.js';
+import { idDigest, isLeafList, type Entry, type ListObject, type Ref } from './objects.js';
 
 /** A list with at most this many entries (or chunks, at the upper levels) is one object. */
 export const INLINE = 16;
@@ -124,27 +124,33 @@ export interface StartAsk {
 
 /** The beginnings of many lists at once; one round trip a level for all of them. */
 export async function readStarts(pool: ObjectPool, asks: readonly StartAsk[]): Promise<ListStart[]> {
-  const tops = await pool.getMany(asks.flatMap(({ list }) => list ?? []));
+  const tops = await pool.many(asks.flatMap(({ list }) => list ?? []));
+  let next = 0;
   const starts = asks.map(({ list, limit }) => {
-    const top = list === null ? undefined : tops.get(list);
+    const top = list === null ? undefined : tops[next++];
     if (top?.type !== 'list') return { size: 0, limit, items: [] as readonly Item[] };
-    const items: readonly Item[] = isLeafList(top) ? top.entries : top.refs;
+    const items = itemsOf(top);
     return { size: items.reduce((sum, item) => sum + countOf(item), 0), limit, items };
   });
   for (;;) {
     for (const start of starts) start.items = firstItems(start.items, start.limit);
     const refs = starts.flatMap(({ items }) => items.flatMap((item) => ('first' in item ? item.hash : [])));
     if (refs.length === 0) break;
-    const below = await pool.getMany(refs);
+    const below = await pool.many(refs);
+    let at = 0;
     for (const start of starts) {
       start.items = start.items.flatMap((item): readonly Item[] => {
-        const list = 'first' in item ? below.get(item.hash) : undefined;
-        if (list?.type !== 'list') return [item];
-        return isLeafList(list) ? list.entries : list.refs;
+        const list = 'first' in item ? below[at++] : undefined;
+        return list?.type === 'list' ? itemsOf(list) : [item];
       });
     }
   }
   return starts.map(({ size, items }) => ({ size, entries: items as readonly Entry[] }));
+}
+
+/** What a list object holds: children, or chunks. */
+export function itemsOf(list: ListObject): readonly Item[] {
+  return isLeafList(list) ? list.entries : list.refs;
 }
 
 /** As many items as are needed for so many children. */

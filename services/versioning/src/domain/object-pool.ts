@@ -19,7 +19,7 @@ interface Waiter {
  * reader, so code that walks a level with `Promise.all` costs one round trip for the level. Nothing is written: `created`
  * is what a store has to keep.
  */
-export class ObjectPool implements ObjectReader {
+export class ObjectPool {
   readonly #reader: ObjectReader;
   readonly #known = new Map<string, TreeObject>();
   readonly #created = new Map<string, Stored>();
@@ -42,26 +42,27 @@ export class ObjectPool implements ObjectReader {
     });
   }
 
-  /** All of these objects, in one call of the reader. Throws internal `OBJECT_MISSING`. */
-  async getMany(hashes: readonly string[]): Promise<ReadonlyMap<string, TreeObject>> {
-    const unknown = hashes.filter((hash) => !this.#known.has(hash));
-    const found = unknown.length === 0 ? NOTHING : await this.#reader.getMany(unknown);
-    for (const [hash, object] of found) this.#known.set(hash, object);
-    const all = new Map<string, TreeObject>();
-    for (const hash of hashes) {
-      const object = this.#known.get(hash);
-      if (!object) throw new AppError('internal', 'OBJECT_MISSING', { hash });
-      all.set(hash, object);
+  /** All of these objects in the order asked for, in one call of the reader. Throws internal `OBJECT_MISSING`. */
+  async many(hashes: readonly string[]): Promise<TreeObject[]> {
+    const objects = hashes.map((hash) => this.#known.get(hash));
+    const unknown = hashes.filter((_, i) => objects[i] === undefined);
+    if (unknown.length > 0) {
+      const found = await this.#reader.getMany(unknown);
+      for (const [i, hash] of hashes.entries()) {
+        if (objects[i] !== undefined) continue;
+        const object = found.get(hash);
+        if (!object) throw new AppError('internal', 'OBJECT_MISSING', { hash });
+        this.#known.set(hash, object);
+        objects[i] = object;
+      }
     }
-    return all;
+    return objects as TreeObject[];
   }
 
-  /** As `getMany`, for the heads of nodes, in the order asked for. */
+  /** As `many`, for the heads of nodes. */
   async heads(hashes: readonly string[]): Promise<NodeHead[]> {
-    const objects = await this.getMany(hashes);
-    return hashes.map((hash) => {
-      const object = objects.get(hash);
-      if (object?.type !== 'node') throw wrongKind(hash);
+    return (await this.many(hashes)).map((object, i) => {
+      if (object.type !== 'node') throw wrongKind(hashes[i] as string);
       return object;
     });
   }
@@ -142,8 +143,6 @@ export function linksOf(object: TreeObject): readonly string[] {
     return 'entries' in object ? object.entries.map((e) => e.hash) : object.refs.map((r) => r.hash);
   return 'entries' in object ? [] : object.children.filter((child) => child !== null);
 }
-
-const NOTHING: ReadonlyMap<string, TreeObject> = new Map();
 
 function wrongKind(hash: string): AppError {
   return new AppError('internal', 'OBJECT_KIND', { hash });
