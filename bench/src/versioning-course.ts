@@ -8,7 +8,7 @@ import { buildTree, type TreeSpec } from '@coursewright/versioning/domain/build-
 import { ObjectPool } from '@coursewright/versioning/domain/object-pool';
 import { BranchAdvance } from '@coursewright/versioning/operations/advance';
 import { createCourse } from '@coursewright/versioning/operations/create-course';
-import type { Deps } from '@coursewright/versioning/operations/ports';
+import type { Advance, Deps, VersioningStore } from '@coursewright/versioning/operations/ports';
 import { createStore } from '@coursewright/versioning/store/store';
 import pg from 'pg';
 
@@ -62,6 +62,8 @@ export function makeCourse([units, modules, lessons]: Shape): BenchCourse {
 export interface BenchStore {
   readonly deps: Deps;
   readonly database: PgDatabase;
+  /** What was written since it was last emptied. */
+  readonly written: Advance[];
   close(): Promise<void>;
 }
 
@@ -83,10 +85,26 @@ export async function openBenchStore(server: string): Promise<BenchStore> {
   }
   await setUp.end();
   const database = openDatabase({ url: url.href });
-  const deps: Deps = { store: createStore(database, createOutbox()), now: () => new Date(), newId };
+  const written: Advance[] = [];
+  const kept = createStore(database, createOutbox());
+  const store: VersioningStore = {
+    ...kept,
+    write: (work) =>
+      kept.write((tx) =>
+        work({
+          ...tx,
+          advance(change) {
+            written.push(change);
+            return tx.advance(change);
+          },
+        }),
+      ),
+  };
+  const deps: Deps = { store, now: () => new Date(), newId };
   return {
     deps,
     database,
+    written,
     async close() {
       await database.close();
       await admin.query(`DROP DATABASE ${name} WITH (FORCE)`);

@@ -105,7 +105,7 @@ async function measure(store: BenchStore, subjects: readonly Subject[]): Promise
       const times = n < 0 ? none() : ours;
       await timed(n < 0 ? [] : bare, () => store.database.tx((sql) => sql.rows(bareInsert, [newId()])));
       await timed(times.commit, () => commitEdits(store, queue, course, [any()[2]]));
-      if (n >= 0) await sizes(store, courseId, { bytes, listBytes });
+      if (n >= 0) sizes(store, { bytes, listBytes });
       const branch = {
         courseId,
         name: `b${n}x`,
@@ -158,23 +158,15 @@ async function measureGit(subject: Subject): Promise<void> {
   repository.remove();
 }
 
-/** Bytes that the last commit added: objects, lists among them, and the commit. */
-async function sizes(
-  store: BenchStore,
-  courseId: string,
-  into: { bytes: number[]; listBytes: number[] },
-): Promise<void> {
-  const head = (await store.deps.store.course(courseId, ''))!.branch!.head;
-  const commit = (await store.deps.store.commits(courseId, [head])).get(head)!;
-  // Every object of a commit is stamped with the time of its transaction, and the edits come one after another.
-  const { rows } = await store.database.pool.query<{ kind: number; size: number }>(
-    'SELECT kind, size FROM object WHERE course_id = $1 AND touched_at = (SELECT max(touched_at) FROM object WHERE course_id = $1)',
-    [courseId],
-  );
-  const sum = (kinds: readonly number[]): number =>
-    rows.reduce((total, { kind, size }) => total + (kinds.includes(kind) ? size : 0), 0);
-  into.bytes.push(sum([1, 2, 3]) + commitSize(commit));
-  into.listBytes.push(sum([2]));
+/** Bytes of what the last change wrote: objects, lists among them, and the commit. */
+function sizes(store: BenchStore, into: { bytes: number[]; listBytes: number[] }): void {
+  const change = store.written.at(-1)!;
+  const sum = (types: readonly string[]): number =>
+    change.objects.reduce((total, { type, data }) => total + (types.includes(type) ? Buffer.byteLength(data) : 0), 0);
+  const commits = change.commits.reduce((total, commit) => total + commitSize(commit), 0);
+  into.bytes.push(sum(['node', 'list', 'index']) + commits);
+  into.listBytes.push(sum(['list']));
+  store.written.length = 0;
 }
 
 function rowsOf(name: string, small: Measured, large: Measured): Row[] {

@@ -1,7 +1,7 @@
 import { stayingIndexes } from './lis.js';
 import { readEntries } from './list.js';
 import type { ObjectPool } from './object-pool.js';
-import { isLeafList, type Entry, type Ref } from './objects.js';
+import { isLeafList, type Entry, type ListObject, type Ref } from './objects.js';
 
 /** A child with its index in its list. */
 export interface Positioned extends Entry {
@@ -42,15 +42,15 @@ async function unshared(pool: ObjectPool, from: string | null, to: string | null
     const height = Math.max(...[...a, ...b].map((item) => item.level), -1);
     if (height < 0) break;
     const shared = intersect(a, b);
-    const open = async (items: readonly Item[]): Promise<Item[]> =>
-      (
-        await Promise.all(
-          items.map(async (item) =>
-            item.level < height || shared.has(item.ref?.hash ?? '') ? [closed(item, shared)] : expand(pool, item),
-          ),
-        )
-      ).flat();
-    [a, b] = await Promise.all([open(a), open(b)]);
+    const isOpening = ({ level, ref }: Item): boolean => level === height && ref !== null && !shared.has(ref.hash);
+    const hashes = [...a, ...b].flatMap((item) => (isOpening(item) && item.ref ? item.ref.hash : []));
+    const lists = new Map((await pool.many(hashes)).map((list, i) => [hashes[i], list]));
+    const open = (item: Item): Item[] => {
+      const list = isOpening(item) ? lists.get(item.ref?.hash) : undefined;
+      return list?.type === 'list' ? partsOf(list) : [closed(item, shared)];
+    };
+    a = a.flatMap(open);
+    b = b.flatMap(open);
   }
   return [stretches(a), stretches(b)];
 }
@@ -63,15 +63,10 @@ interface Item {
 }
 
 async function top(pool: ObjectPool, hash: string | null): Promise<Item[]> {
-  if (hash === null) return [];
-  const list = await pool.list(hash);
-  return isLeafList(list)
-    ? list.entries.map(child)
-    : list.refs.map((ref) => ({ level: list.level - 1, ref, entry: null }));
+  return hash === null ? [] : partsOf(await pool.list(hash));
 }
 
-async function expand(pool: ObjectPool, item: Item): Promise<Item[]> {
-  const list = await pool.list((item.ref as Ref).hash);
+function partsOf(list: ListObject): Item[] {
   return isLeafList(list)
     ? list.entries.map(child)
     : list.refs.map((ref) => ({ level: list.level - 1, ref, entry: null }));

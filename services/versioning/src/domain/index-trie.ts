@@ -20,11 +20,6 @@ interface Change {
 type Draft =
   { readonly entries: readonly Filed[] } | { readonly count: number; readonly children: readonly (string | null)[] };
 
-/** The index of a tree that has nothing but a root. */
-export function emptyIndex(pool: ObjectPool): string {
-  return pool.put({ type: 'index', entries: [] });
-}
-
 /** Builds the index of all these placements (the root has none). The same placements give the same hash. */
 export function buildIndex(pool: ObjectPool, placements: Iterable<Placement>): string {
   return seal(pool, build(pool, 0, [...placements].map(file)));

@@ -1,5 +1,4 @@
 import { AppError } from '@coursewright/platform/errors';
-import { sameFields } from './etag.js';
 import { findParents, updateIndex } from './index-trie.js';
 import { hasChildren } from './kinds.js';
 import { readEntries } from './list.js';
@@ -246,11 +245,5 @@ export class TreeDraft {
       if (!before && !after) continue;
       yield { id, before, after, reordered: this.#reordered.has(id) };
     }
-  }
-
-  /** Whether a node's own fields or body differ from what they were; true for new ones. */
-  isEdited(node: DraftNode): boolean {
-    const before = this.#origins.get(node.id);
-    return !before || before.head.body !== node.body || !sameFields(before.head.fields, node.fields);
   }
 }
