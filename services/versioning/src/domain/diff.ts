@@ -105,11 +105,16 @@ class Walk {
     if (from.head.children === to.head.children) return;
     const lists = await diffLists(this.#pool, from.head.children, to.head.children);
     const ids = new Set([...lists.from.keys(), ...lists.to.keys(), ...lists.reordered.keys()]);
+    const differing = [...ids].filter(
+      (child) => lists.from.get(child)?.hash !== lists.to.get(child)?.hash || lists.reordered.has(child),
+    );
+    await this.#pool.many(
+      differing.flatMap((child) => [lists.from.get(child)?.hash ?? [], lists.to.get(child)?.hash ?? []].flat()),
+    );
     await Promise.all(
-      [...ids].map(async (child) => {
+      differing.map(async (child) => {
         const [a, b] = [lists.from.get(child), lists.to.get(child)];
         const order = lists.reordered.get(child);
-        if (a?.hash === b?.hash && !order) return;
         const [before, after] = await Promise.all([
           a && this.#side(a.hash, { parent: id, position: order?.from ?? a.position }),
           b && this.#side(b.hash, { parent: id, position: order?.to ?? b.position }),

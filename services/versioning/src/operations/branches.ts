@@ -43,8 +43,10 @@ export async function createBranch(deps: Deps, input: CreateBranchInput): Promis
       { fields: [{ pointer: '/metadata', code: 'too_large', message: 'at most 16 KiB' }] },
     );
   }
-  const from = await resolveRef(deps.store, input.courseId, input.from);
   const { courseId, name, isProtected, metadata, createdBy, command } = input;
+  // Commits never change, so the ref can be read while the transaction opens; its failure is met where it is awaited.
+  const resolving = resolveRef(deps.store, courseId, input.from);
+  resolving.catch(() => undefined);
   const made = await deps.store.write(async (tx) => {
     if (command) {
       const { states } = await tx.openBranch(courseId, '', [command]);
@@ -52,6 +54,7 @@ export async function createBranch(deps: Deps, input: CreateBranchInput): Promis
       if (states[0]?.state === 'in_progress') throw new AppError('conflict', 'IN_PROGRESS', { retryAfterSeconds: 1 });
       if (states[0]?.state === 'reused') throw new AppError('unprocessable', 'IDEMPOTENCY_KEY_REUSED');
     }
+    const from = await resolving;
     const branch: Branch = {
       id: deps.newId(),
       courseId,
@@ -77,10 +80,9 @@ export async function createBranch(deps: Deps, input: CreateBranchInput): Promis
     if (!(await tx.insertBranch(branch, move))) throw new AppError('already_exists', 'NAME_TAKEN', { name });
     if (command) await tx.rememberCommands([{ key: command, result: { branchId: branch.id } }]);
     await tx.enqueue([branchCreated(branch)]);
-    return branch;
+    return { ...branch, parentName: from.branchId === '' ? '' : from.name, ahead: 0, behind: 0, isDefault: false };
   });
-  if (typeof made !== 'string')
-    return { ...made, parentName: from.branchId === '' ? '' : from.name, ahead: 0, behind: 0, isDefault: false };
+  if (typeof made !== 'string') return made;
   const [branch] = await deps.store.branchesById(courseId, [made]);
   if (!branch) throw new AppError('not_found', 'BRANCH_NOT_FOUND', { name });
   return viewOf(deps.store, branch);
