@@ -12,6 +12,7 @@ import type { GatewayConfig } from './config.js';
 import { createApp } from './http/app.js';
 import { createCursors } from './http/cursor.js';
 import { httpServer, type HttpServer } from './http/server.js';
+import { createJoinedReads } from './joined-reads.js';
 import { createPeers } from './peers.js';
 import { createReviewStates } from './review-states.js';
 import { createRoutes } from './routes/table.js';
@@ -43,6 +44,7 @@ export async function createGateway(config: GatewayConfig, logger: Logger): Prom
       minter,
       homes: createHomes(peers, minter),
       reviews: createReviewStates(peers),
+      courses: createJoinedReads(),
       cursors: createCursors(config.cursorKey),
       publicUrl: config.publicUrl,
     },

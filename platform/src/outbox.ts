@@ -8,18 +8,16 @@ import type { Database, Sql, TxSql } from './sql.js';
 import { currentTraceparent } from './telemetry.js';
 
 const statements = {
-  take: {
-    name: 'outbox_take_seq',
-    text: `INSERT INTO course_seq (course_id, n) VALUES ($1::uuid, $2::bigint)
-           ON CONFLICT (course_id) DO UPDATE SET n = course_seq.n + excluded.n RETURNING n`,
-  },
-  insert: {
-    name: 'outbox_insert',
-    text: `INSERT INTO outbox (event_id, course_id, seq, type, data, traceparent, occurred_at)
-           SELECT e.event_id, e.course_id, e.seq, e.type, e.data, e.traceparent, e.occurred_at
-           FROM jsonb_to_recordset($1::jsonb)
-             AS e(event_id uuid, course_id uuid, seq bigint, type text, data jsonb, traceparent text, occurred_at timestamptz)
-           ORDER BY e.seq`,
+  enqueue: {
+    name: 'outbox_enqueue',
+    text: `WITH taken AS (
+             INSERT INTO course_seq (course_id, n) VALUES ($1::uuid, $2::bigint)
+             ON CONFLICT (course_id) DO UPDATE SET n = course_seq.n + excluded.n RETURNING n)
+           INSERT INTO outbox (event_id, course_id, seq, type, data, traceparent, occurred_at)
+           SELECT e.event_id, $1::uuid, taken.n - $2::bigint + e.nth, e.type, e.data, e.traceparent, e.occurred_at
+           FROM taken, jsonb_to_recordset($3::jsonb)
+             AS e(event_id uuid, nth bigint, type text, data jsonb, traceparent text, occurred_at timestamptz)
+           ORDER BY e.nth`,
   },
   since: {
     name: 'outbox_since',
@@ -64,18 +62,15 @@ export function createOutbox(): Outbox {
       // Counters are locked in order of their id, so that two transactions cannot wait for each other.
       for (const courseId of [...new Set(events.map((event) => event.courseId))].sort()) {
         const own = events.filter((event) => event.courseId === courseId);
-        const [row] = await sql.rows<{ n: number }>(statements.take, [courseId, own.length]);
-        const first = row!.n - own.length + 1;
         const rows = own.map((event, index) => ({
           event_id: newId(),
-          course_id: courseId,
-          seq: first + index,
+          nth: index + 1,
           type: event.type,
           data: event.data,
           traceparent,
           occurred_at: event.at,
         }));
-        await sql.rows(statements.insert, [JSON.stringify(rows)]);
+        await sql.rows(statements.enqueue, [courseId, own.length, JSON.stringify(rows)]);
       }
       sql.afterCommit(() => {
         for (const listener of listeners) listener();

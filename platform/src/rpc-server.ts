@@ -168,7 +168,8 @@ async function guard<T>(
       async () => {
         if (headers instanceof AppError) throw headers;
         const actor = await options.verifier.verify(headers.token);
-        return await work({ ...headers, actor, ...lifeOf(call) });
+        const { signal, deadline, end } = lifeOf(call);
+        return await work({ ...headers, actor, signal, deadline }).finally(end);
       },
       contextFrom(headers instanceof AppError ? undefined : headers.traceparent),
     );
@@ -197,10 +198,14 @@ function readHeaders(metadata: Metadata): ReturnType<typeof fromMetadata> | AppE
   }
 }
 
-function lifeOf(call: AnyCall): { signal: AbortSignal; deadline: number } {
+/** Until when a call lives; grpc-js says "cancelled" of finished calls too, so `end` is called when the handler is done. */
+function lifeOf(call: AnyCall): { signal: AbortSignal; deadline: number; end: () => void } {
   const aborter = new AbortController();
-  (call as NodeJS.EventEmitter).on('cancelled', () => aborter.abort(new AppError('deadline_exceeded', 'CANCELLED')));
+  let ended = false;
+  (call as NodeJS.EventEmitter).once('cancelled', () => {
+    if (!ended) aborter.abort(new AppError('deadline_exceeded', 'CANCELLED'));
+  });
   const asked = call.getDeadline();
   const deadline = Math.min(asked instanceof Date ? asked.getTime() : asked, Date.now() + longestCallMs);
-  return { signal: aborter.signal, deadline };
+  return { signal: aborter.signal, deadline, end: () => (ended = true) };
 }

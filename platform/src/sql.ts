@@ -65,38 +65,30 @@ export function openPool(options: DatabaseOptions): pg.Pool {
   return pool;
 }
 
+/** Runs a statement on a pool or on one of its connections, prepared under its name unless its text varies. */
+export function runStatement<T>(
+  client: pg.Pool | pg.PoolClient,
+  statement: Statement,
+  values: readonly unknown[],
+): Promise<T[]> {
+  const { name, text } = statement;
+  return inClientSpan(`sql ${name}`, { 'db.system.name': 'postgresql', 'db.query.text': text }, async () => {
+    try {
+      const named = statement.varies ? {} : { name };
+      return (await client.query<Record<string, unknown>>({ ...named, text, values: [...values] })).rows as T[];
+    } catch (error) {
+      throw fromDriver(error);
+    }
+  });
+}
+
 /** The `pg` adapter of the port. */
 export function openDatabase(options: DatabaseOptions): PgDatabase {
   const pool = openPool(options);
-  const attributes = { 'db.system.name': 'postgresql', 'db.namespace': new URL(options.url).pathname.slice(1) };
-  const run = async <T>(
-    client: pg.Pool | pg.PoolClient,
-    statement: Statement,
-    values: readonly unknown[],
-  ): Promise<T[]> =>
-    inClientSpan(`sql ${statement.name}`, { ...attributes, 'db.query.text': statement.text }, async () => {
-      try {
-        const result = await client.query<Record<string, unknown>>({
-          ...(statement.varies ? {} : { name: statement.name }),
-          text: statement.text,
-          values: [...values],
-        });
-        return result.rows as T[];
-      } catch (error) {
-        throw fromDriver(error);
-      }
-    });
   return {
     pool,
-    rows: (statement, values = []) => run(pool, statement, values),
-    tx: (work) =>
-      runTransaction(
-        pool,
-        (client) =>
-          (statement, values = []) =>
-            run(client, statement, values),
-        work,
-      ),
+    rows: (statement, values = []) => runStatement(pool, statement, values),
+    tx: (work) => runTransaction(pool, work),
     async ping() {
       await pool.query('select 1').catch((error: unknown) => {
         throw fromDriver(error);
@@ -106,11 +98,7 @@ export function openDatabase(options: DatabaseOptions): PgDatabase {
   };
 }
 
-async function runTransaction<T>(
-  pool: pg.Pool,
-  bind: (client: pg.PoolClient) => Sql['rows'],
-  work: (sql: TxSql) => Promise<T>,
-): Promise<T> {
+async function runTransaction<T>(pool: pg.Pool, work: (sql: TxSql) => Promise<T>): Promise<T> {
   const hooks: (() => void)[] = [];
   const client = await pool.connect().catch((error: unknown) => {
     throw fromDriver(error);
@@ -121,7 +109,10 @@ async function runTransaction<T>(
     await client.query('BEGIN').catch((error: unknown) => {
       throw fromDriver(error);
     });
-    const result = await work({ rows: bind(client), afterCommit: (hook) => hooks.push(hook) });
+    const result = await work({
+      rows: (statement, values = []) => runStatement(client, statement, values),
+      afterCommit: (hook) => hooks.push(hook),
+    });
     await client.query('COMMIT').catch((error: unknown) => {
       throw fromDriver(error);
     });
@@ -149,6 +140,9 @@ const connectionCodes = new Set([
   '08006',
   '08001',
   '08003',
+  // A lock or a statement that took too long: the next attempt may find the way free.
+  '55P03',
+  '57014',
 ]);
 
 /** Turns "the server is away" into unavailable DATABASE_UNAVAILABLE; other errors of the driver stay as they are. */

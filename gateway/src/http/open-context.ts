@@ -7,14 +7,16 @@ import type { Accesses, CourseAccess } from '../auth/access.js';
 import type { Caller } from '../auth/bearer.js';
 import type { Homes } from '../auth/homes.js';
 import type { Peers } from '../peers.js';
+import type { JoinedReads } from '../joined-reads.js';
 import type { ReviewStates } from '../review-states.js';
 import { listName, type Cursors } from './cursor.js';
-import type { Context, Input, Permission, Route } from './route.js';
+import type { Context, Input, Permission, Reply, Route } from './route.js';
 
 /** What the gateway is made of, as routes and dispatch need it. */
 export interface GatewayParts {
   readonly peers: Peers;
   readonly reviews: ReviewStates;
+  readonly courses: JoinedReads<Reply>;
   readonly accesses: Accesses;
   readonly homes: Homes;
   readonly minter: TokenMinter;
@@ -59,6 +61,7 @@ async function contextOf(
     caller,
     peers: parts.peers,
     reviews: parts.reviews,
+    courses: parts.courses,
     publicUrl: parts.publicUrl,
     get course() {
       if (course === undefined)

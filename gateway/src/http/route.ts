@@ -4,6 +4,7 @@ import type { z } from 'zod';
 import type { CourseAccess } from '../auth/access.js';
 import type { Caller } from '../auth/bearer.js';
 import type { Owner, Peers } from '../peers.js';
+import type { JoinedReads } from '../joined-reads.js';
 import type { ReviewStates } from '../review-states.js';
 import type { Match } from './etag.js';
 
@@ -65,6 +66,7 @@ export interface Context {
   readonly caller: Caller;
   readonly peers: Peers;
   readonly reviews: ReviewStates;
+  readonly courses: JoinedReads<Reply>;
   readonly publicUrl: string;
   /** The course that the permission was checked on; a route without one must not ask. */
   readonly course: CourseAccess;

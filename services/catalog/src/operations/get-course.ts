@@ -16,11 +16,14 @@ type ReadDeps = Pick<Deps, 'database' | 'registry' | 'projection'>;
  */
 export async function getCourse(deps: ReadDeps, actor: Actor, courseId: string): Promise<CourseView> {
   authorize(actor, courseId, (roles) => can(roles, 'course.read-published'));
-  const course = await deps.registry.find(deps.database, courseId);
-  if (course === undefined || (course.deletedAt !== undefined && !seesDeleted(actor))) throw courseNotFound(courseId);
   const roles = rolesOn(actor, courseId);
-  if (!roles.includes('service') && !can(roles, 'course.read-draft'))
-    return { ...course, reviewState: '', reviewTree: '' };
-  const { review } = await deps.projection.read(deps.database, courseId);
+  const isStaff = roles.includes('service') || can(roles, 'course.read-draft');
+  const [course, facts] = await Promise.all([
+    deps.registry.find(deps.database, courseId),
+    isStaff ? deps.projection.read(deps.database, courseId) : undefined,
+  ]);
+  if (course === undefined || (course.deletedAt !== undefined && !seesDeleted(actor))) throw courseNotFound(courseId);
+  if (facts === undefined) return { ...course, reviewState: '', reviewTree: '' };
+  const { review } = facts;
   return { ...course, reviewState: review?.state ?? 'none', reviewTree: review?.tree ?? '' };
 }

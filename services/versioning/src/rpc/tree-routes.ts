@@ -2,8 +2,9 @@ import type { VersioningServiceDefinition } from '@coursewright/proto/coursewrig
 import { isService, type Actor } from '@coursewright/platform/actor';
 import { isId } from '@coursewright/platform/ids';
 import type { Handlers } from '@coursewright/platform/rpc-server';
+import { LRUCache } from 'lru-cache';
 import { getCourse } from '../operations/course-state.js';
-import { getNode, getOutline, listChildren, listNodes } from '../operations/nodes.js';
+import { getNodeOnce, getOutline, type NodeView, listChildren, listNodes } from '../operations/nodes.js';
 import type { Deps, VersioningReads } from '../operations/ports.js';
 import { resolveFor } from './access.js';
 import { checkIds, fromCursor, isCount, refuse, toCursor, toKinds, toLimit } from './convert.js';
@@ -21,6 +22,7 @@ interface ChildrenCursor {
 
 /** Handlers of the calls that read a tree at a ref. */
 export function treeRoutes({ store }: Deps): Pick<All, TreeReads> {
+  const memo = new LRUCache<string, NodeView>({ max: 20_000 });
   return {
     locate: (request, call) => locate(store, request.ids, call.actor),
     async resolveRef({ courseId, ref }, call) {
@@ -30,7 +32,7 @@ export function treeRoutes({ store }: Deps): Pick<All, TreeReads> {
     async getCourse({ courseId, ref }, call) {
       checkIds({ courseId });
       const at = await resolveFor(store, call.actor, courseId, ref);
-      const [state, root] = await Promise.all([getCourse(store, at), getNode(store, at, '')]);
+      const [state, root] = await Promise.all([getCourse(store, at), getNodeOnce(memo, store, at, '')]);
       const { course, commit } = at;
       return {
         courseId,
@@ -56,7 +58,7 @@ export function treeRoutes({ store }: Deps): Pick<All, TreeReads> {
     async getNode({ courseId, ref, nodeId }, call) {
       checkIds({ courseId, nodeId });
       const at = await resolveFor(store, call.actor, courseId, ref);
-      return { node: toNode(await getNode(store, at, nodeId)), ref: toResolvedRef(at) };
+      return { node: toNode(await getNodeOnce(memo, store, at, nodeId)), ref: toResolvedRef(at) };
     },
     async listChildren({ courseId, ref, parentId, kind, cursor, limit }, call) {
       const pinned = fromCursor<ChildrenCursor>(
