@@ -5,6 +5,8 @@ export interface NewEvent {
   readonly courseId: string;
   readonly at: Date;
   readonly data: Readonly<Record<string, unknown>>;
+  /** The trace of the request it came from; that of the transaction unless given (transactions may serve several requests). */
+  readonly traceparent?: string;
 }
 
 /** An event as consumers get it. */
@@ -16,5 +18,4 @@ export interface Event extends NewEvent {
   readonly seq: number;
   /** Renewed by a restore from backup. */
   readonly epoch: string;
-  readonly traceparent?: string;
 }

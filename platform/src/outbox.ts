@@ -67,7 +67,7 @@ export function createOutbox(): Outbox {
           nth: index + 1,
           type: event.type,
           data: event.data,
-          traceparent,
+          traceparent: event.traceparent ?? traceparent,
           occurred_at: event.at,
         }));
         await sql.rows(statements.enqueue, [courseId, own.length, JSON.stringify(rows)]);

@@ -126,7 +126,7 @@ function makeMethod(grpc: Client, peer: string, service: ServiceDefinition, meth
         }
       });
     return measured(`${service.fullName}/${method.name}`, () =>
-      repeatable ? withRetries(attempt, options) : attempt(),
+      repeatable ? withRetries(peer, attempt, options) : attempt(),
     );
   };
 }
@@ -165,12 +165,14 @@ async function measured<T>(name: string, work: () => Promise<T>): Promise<T> {
 const retryPausesMs = [50, 150, 400];
 
 /** Another try for calls that may be repeated, only when the peer was away; what a service itself called unavailable goes back at once. */
-async function withRetries<T>(attempt: () => Promise<T>, options: CallOptions): Promise<T> {
+async function withRetries<T>(peer: string, attempt: () => Promise<T>, options: CallOptions): Promise<T> {
   for (const pause of retryPausesMs) {
     try {
       return await attempt();
     } catch (error) {
-      const away = error instanceof AppError && error.reason === 'SERVICE_UNAVAILABLE';
+      // Only this very peer: one that is away further on has been tried again there already.
+      const away =
+        error instanceof AppError && error.reason === 'SERVICE_UNAVAILABLE' && error.details['service'] === peer;
       const timeLeft = (options.call?.deadline ?? Infinity) - Date.now();
       if (!away || timeLeft < pause * 2 || options.call?.signal?.aborted) throw error;
       await new Promise((resolve) => setTimeout(resolve, pause * (0.75 + Math.random() / 2)));

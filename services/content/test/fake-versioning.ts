@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { AppError } from '@coursewright/platform/errors';
 import type { KnownNode } from '../src/domain/import-ops.js';
-import type { AddedNode, As, Call, Catalog, LessonNode, StoredOp, Versioning } from '../src/operations/ports.js';
+import type { AddedNode, As, Call, Catalog, LessonNode, Made, StoredOp, Versioning } from '../src/operations/ports.js';
 
 interface Course {
   fields: Record<string, unknown>;
@@ -90,10 +90,7 @@ export class FakeServices implements Versioning, Catalog {
     };
   }
 
-  async setBody(
-    change: Parameters<Versioning['setBody']>[0],
-    as: As,
-  ): Promise<{ commit: string; at: Date; unchanged: boolean }> {
+  async setBody(change: Parameters<Versioning['setBody']>[0], as: As): Promise<Made> {
     return this.once(as, () => {
       const course = this.course(change.courseId);
       const node = course.nodes.get(change.lessonId);
@@ -104,13 +101,13 @@ export class FakeServices implements Versioning, Catalog {
         throw new AppError('stale', 'STALE');
       course.nodes.set(node.id, { ...node, body: change.body });
       course.head = this.next();
-      return { commit: course.head, at: new Date(), unchanged: false };
+      return { commit: course.head, branch: 'main', at: new Date(), unchanged: false };
     });
   }
 
-  async madeBefore(call: Call): Promise<{ commit: string; at: Date; unchanged: boolean } | undefined> {
+  async madeBefore(call: Call): Promise<Made | undefined> {
     const made = this.commands.get(call.command?.id ?? '');
-    return made as { commit: string; at: Date; unchanged: boolean } | undefined;
+    return made as Made | undefined;
   }
 
   async createCourse({ courseId, fields, source }: Parameters<Versioning['createCourse']>[0], as: As): Promise<void> {

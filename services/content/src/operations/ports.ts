@@ -52,9 +52,9 @@ export interface Person {
 export interface Versioning {
   getLesson(place: { courseId: string; lessonId: string; ref: string }, as: As): Promise<LessonNode>;
   /** Gives a node another body; only if its body is still `expectedBody` (a hash or "none"), when that is given. */
-  setBody(change: BodyChange, as: As): Promise<{ commit: string; at: Date; unchanged: boolean }>;
+  setBody(change: BodyChange, as: As): Promise<Made>;
   /** The commit that the served call's command made when it came before; undefined when this is the first time. */
-  madeBefore(call: Call): Promise<{ commit: string; at: Date; unchanged: boolean } | undefined>;
+  madeBefore(call: Call): Promise<Made | undefined>;
   createCourse(course: { courseId: string; fields: Record<string, unknown>; source: Source }, as: As): Promise<void>;
   head(courseId: string, as: As): Promise<string>;
   /** The nodes at a commit that came from sources of a format, in document order; the root too. */
@@ -69,6 +69,15 @@ export interface Versioning {
     graft: { importId: string; courseId: string; start?: string; message: string },
     as: As,
   ): Promise<{ commit: string }>;
+}
+
+/** What a change of a lesson's body came to. */
+export interface Made {
+  commit: string;
+  /** Name of the branch. */
+  branch: string;
+  at: Date;
+  unchanged: boolean;
 }
 
 /** A change of a lesson's body. */

@@ -8,11 +8,12 @@ import { canonicalJson } from '@coursewright/course-model/canonical';
 import type { ProjectedLesson } from '@coursewright/course-model/project-lesson';
 import type { BodyDiff } from '../operations/diff-bodies.js';
 import type { RenderedLesson } from '../operations/get-rendered.js';
-import type { ImportJob, LessonNode } from '../operations/ports.js';
+import type { ImportJob } from '../operations/ports.js';
+import type { LessonAtRef } from '../operations/save-lesson.js';
 
 /** A lesson as it crosses the wire; `content` is JSON in UTF-8. */
 export function toLesson(lesson: {
-  node: LessonNode;
+  node: LessonAtRef['node'];
   hash: string;
   content: ProjectedLesson;
   unchanged?: boolean;
@@ -29,7 +30,6 @@ export function toLesson(lesson: {
     updatedAt: node.updatedAt,
     updatedBy: node.updatedBy,
     unchanged: lesson.unchanged ?? false,
-    fields: node.fields,
   };
 }
 

@@ -7,10 +7,14 @@ import {
 import { AppError } from '@coursewright/platform/errors';
 import type { TokenMinter } from '@coursewright/platform/internal-token';
 import type { Channel } from '@coursewright/platform/rpc-client';
-import type { Versioning } from '../operations/ports.js';
+import type { Made, Versioning } from '../operations/ports.js';
 import { optionsFor } from './call-options.js';
 import { kindName } from './node-kinds.js';
 import { createVersioningImports } from './versioning-imports.js';
+
+function toMade({ commit, branch, at, unchanged }: CommitResponse): Made {
+  return { commit, branch, at: at ?? new Date(0), unchanged };
+}
 
 /** The versioning service behind content's port. */
 export function createVersioningClient(channel: Channel, minter: TokenMinter): Versioning {
@@ -49,7 +53,7 @@ export function createVersioningClient(channel: Channel, minter: TokenMinter): V
         { courseId, branch, base, expectedHead, expect, ops, message, kind },
         await optionsFor(minter, as),
       );
-      return { commit: made.commit, at: made.at ?? new Date(0), unchanged: made.unchanged };
+      return toMade(made);
     },
 
     async madeBefore(call) {
@@ -60,7 +64,7 @@ export function createVersioningClient(channel: Channel, minter: TokenMinter): V
       const { outcome, result } = await requests.recall({ actor: call.actor.sub, key, fingerprint }, own);
       if (outcome !== RecallOutcome.DONE) return undefined;
       const made = CommitResponse.fromJSON(result);
-      return { commit: made.commit, at: made.at ?? new Date(0), unchanged: made.unchanged };
+      return toMade(made);
     },
 
     ...createVersioningImports(client, minter),

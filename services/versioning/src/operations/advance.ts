@@ -14,6 +14,8 @@ export interface Authorship {
   readonly message: string;
   readonly kind: CommitKind;
   readonly at: Date;
+  /** The trace of the request that asks for it: a transaction may serve several. */
+  readonly traceparent?: string | undefined;
 }
 
 /** A new version of a branch's tree. */
@@ -34,7 +36,12 @@ export class BranchAdvance {
   readonly #branch: Branch;
   readonly #isDefault: boolean;
   #head: Commit;
-  readonly #commits: { readonly commit: Commit; readonly step: Step; readonly previous: string }[] = [];
+  readonly #commits: {
+    readonly commit: Commit;
+    readonly step: Step;
+    readonly previous: string;
+    readonly traceparent: string | undefined;
+  }[] = [];
   readonly #objects = new Map<string, Stored>();
   readonly #history: NodeCommit[] = [];
   readonly #homes = new Map<string, Home>();
@@ -90,7 +97,7 @@ export class BranchAdvance {
       counts: step.sums?.counts ?? countsAfter(head.counts, step.changes),
     };
     for (const stored of this.#pool.reachable(step.tree.root, step.tree.index)) this.#objects.set(stored.hash, stored);
-    this.#commits.push({ commit, step, previous: head.hash });
+    this.#commits.push({ commit, step, previous: head.hash, traceparent: by.traceparent });
     this.#head = commit;
     const isVisible = !this.#branch.isHidden;
     const added = step.changes.filter((change) => change.what.includes('added'));
@@ -144,11 +151,12 @@ export class BranchAdvance {
     if (this.#branch.isHidden) return;
     const { id, name, courseId } = this.#branch;
     const branch = { id, name, isDefault: this.#isDefault };
-    const events = this.#commits.map(async ({ commit, step }) => {
+    const events = this.#commits.map(async ({ commit, step, traceparent }) => {
       const total = commit.changes.added + commit.changes.removed;
       const isCut = step.sums !== undefined && (total > step.changes.length || step.changes.length > EVENT_NODES);
       const { fields } = await this.#pool.head(commit.root);
-      return committed({ courseId, branch, commit, nodes: step.changes, isCut, rootFields: fields });
+      const event = committed({ courseId, branch, commit, nodes: step.changes, isCut, rootFields: fields });
+      return traceparent === undefined ? event : { ...event, traceparent };
     });
     await this.#tx.enqueue(await Promise.all(events));
   }

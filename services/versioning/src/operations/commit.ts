@@ -182,10 +182,10 @@ async function commitOne(
   const homes = await advance.homes(added);
   const foreign = added.filter((id) => (homes.get(id)?.courseId ?? input.courseId) !== input.courseId);
   if (foreign.length > 0) return { outcome: 'taken', ids: foreign.slice(0, 20) };
-  const { author, message, kind } = input;
+  const { author, message, kind, traceparent } = input;
   const commit = advance.add(
     { tree: applied.tree, changes: applied.changes },
-    { author, message, kind, at: deps.now() },
+    { author, message, kind, at: deps.now(), traceparent },
     homes,
   );
   return done(branch, commit, { unchanged: false, nodeIds: applied.nodes });

@@ -1,5 +1,6 @@
 import type { VersioningServiceDefinition } from '@coursewright/proto/coursewright/versioning/v1/versioning';
 import type { Handlers } from '@coursewright/platform/rpc-server';
+import { currentTraceparent } from '@coursewright/platform/telemetry';
 import { CommitQueue } from '../operations/commit-queue.js';
 import { createBranch } from '../operations/branches.js';
 import { createCourse } from '../operations/create-course.js';
@@ -44,6 +45,7 @@ export function writeRoutes(deps: Deps): Pick<Handlers<typeof VersioningServiceD
         message: toMessage(request.message),
         kind: toCommitKind(request.kind),
         author: authorOf(call.actor),
+        traceparent: currentTraceparent(),
         mayPassProtection: mayPassProtection(call.actor, courseId),
         command: commandOf(call),
         signal: call.signal,

@@ -6,7 +6,7 @@
 
 /* eslint-disable */
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
-import { Struct, Value } from "../../../google/protobuf/struct.js";
+import { Value } from "../../../google/protobuf/struct.js";
 import { Timestamp } from "../../../google/protobuf/timestamp.js";
 import { Counts } from "../../common/v1/common.js";
 
@@ -52,8 +52,6 @@ export interface Lesson {
   updatedBy: string;
   /** Set by SaveLesson when the document already was as asked. */
   unchanged: boolean;
-  /** Fields of the node, title among them. */
-  fields: { [key: string]: any } | undefined;
 }
 
 export interface RenderedLesson {
@@ -548,7 +546,6 @@ function createBaseLesson(): Lesson {
     updatedAt: undefined,
     updatedBy: "",
     unchanged: false,
-    fields: undefined,
   };
 }
 
@@ -580,9 +577,6 @@ export const Lesson: MessageFns<Lesson> = {
     }
     if (message.unchanged !== false) {
       writer.uint32(72).bool(message.unchanged);
-    }
-    if (message.fields !== undefined) {
-      Struct.encode(Struct.wrap(message.fields), writer.uint32(82).fork()).join();
     }
     return writer;
   },
@@ -672,14 +666,6 @@ export const Lesson: MessageFns<Lesson> = {
             message.unchanged = reader.bool();
             continue;
           }
-          case 10: {
-            if (tag !== 82) {
-              break;
-            }
-
-            message.fields = Struct.unwrap(Struct.decode(reader, reader.uint32()));
-            continue;
-          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -719,7 +705,6 @@ export const Lesson: MessageFns<Lesson> = {
         ? globalThis.String(object.updated_by)
         : "",
       unchanged: isSet(object.unchanged) ? globalThis.Boolean(object.unchanged) : false,
-      fields: isObject(object.fields) ? object.fields : undefined,
     };
   },
 
@@ -752,9 +737,6 @@ export const Lesson: MessageFns<Lesson> = {
     if (message.unchanged !== false) {
       obj.unchanged = message.unchanged;
     }
-    if (message.fields !== undefined) {
-      obj.fields = message.fields;
-    }
     return obj;
   },
 
@@ -772,7 +754,6 @@ export const Lesson: MessageFns<Lesson> = {
     message.updatedAt = object.updatedAt ?? undefined;
     message.updatedBy = object.updatedBy ?? "";
     message.unchanged = object.unchanged ?? false;
-    message.fields = object.fields ?? undefined;
     return message;
   },
 };
@@ -3413,10 +3394,6 @@ function longToNumber(int64: { toString(): string }): number {
     throw new globalThis.Error("Value is smaller than Number.MIN_SAFE_INTEGER");
   }
   return num;
-}
-
-function isObject(value: any): boolean {
-  return typeof value === "object" && value !== null;
 }
 
 function isSet(value: any): boolean {
