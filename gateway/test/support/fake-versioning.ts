@@ -160,6 +160,7 @@ export class FakeVersioning {
     return serve(VersioningServiceDefinition, {
       createCourse: unused,
       graft: unused,
+      dropImport: unused,
       resolveRef: unused,
       listNodes: unused,
       checkIntegrity: unused,

@@ -8,7 +8,7 @@ export const HIDDEN = 'import/';
 /** The name that means the published commit. */
 export const PUBLISHED = 'published';
 
-/** Whether a branch of this name is hidden: it has no events, no log and no place in lists. */
+/** Whether a branch of this name is hidden: it has no events and no place in lists, and the log has its end alone. */
 export function isHidden(name: string): boolean {
   return name.startsWith(HIDDEN);
 }

@@ -23,14 +23,18 @@ export async function getCourse(reads: VersioningReads, at: Resolved): Promise<C
   return { defaultBranch: main?.name ?? '', published };
 }
 
-/** What the events of a course amount to now, as coursewright.events.v1.VersioningState in proto3 JSON; undefined without such a course. */
+/**
+ * What the events of a course amount to now, as coursewright.events.v1.VersioningState in proto3 JSON: without a head when the course
+ * was dropped after its events had gone out, undefined when there never was one.
+ */
 export async function readState(
   reads: VersioningReads,
   courseId: string,
 ): Promise<Record<string, unknown> | undefined> {
   const course = await reads.course(courseId, '');
-  const head = course?.branch && (await reads.commits(courseId, [course.branch.head])).get(course.branch.head);
-  if (!course?.branch || !head) return undefined;
+  if (!course) return (await reads.refLog(courseId, 0, 1)).length > 0 ? { courseId, latestVersion: 0 } : undefined;
+  const head = course.branch && (await reads.commits(courseId, [course.branch.head])).get(course.branch.head);
+  if (!course.branch || !head) return undefined;
   const pool = new ObjectPool(reads.objects(courseId));
   const { fields } = await pool.head(head.root);
   const branch = { id: course.branch.id, name: course.branch.name, isDefault: true };

@@ -129,11 +129,22 @@ export interface WriteTx {
     keys: readonly (CommandKey | null)[],
   ): Promise<{ readonly branch: Branch | null; readonly states: readonly CommandState[] }>;
   rememberCommands(results: readonly CommandResult[]): Promise<void>;
+  /** False when it is there. The ref log of a course that was dropped goes on where it ended. */
   insertCourse(course: { courseId: string; defaultBranch: string; createdBy: string; at: Date }): Promise<boolean>;
   /** False when the name is taken. */
   insertBranch(branch: Branch, move: RefMove | null): Promise<boolean>;
   /** Writes commits and moves the branch. Throws already_exists `ID_TAKEN` when a node turns out to live in another course. */
   advance(change: Advance): Promise<void>;
+  /** Keeps every other writer away from a course until the transaction ends; to be taken before a branch is opened. */
+  lockCourse(courseId: string): Promise<void>;
+  /** Takes a branch away and logs it. */
+  dropBranch(branch: Branch, move: RefMove): Promise<void>;
+  /** Frees the ids of those of a course's nodes that no visible commit ever had. */
+  dropUnseen(courseId: string, nodes: readonly string[]): Promise<void>;
+  /** Whether a course has no branch but its default one, no version, no tag, and was never published. */
+  hasNothingElse(courseId: string): Promise<boolean>;
+  /** Deletes all rows of a course whose tree is its root alone; its ref log and its events stay. */
+  dropCourse(courseId: string): Promise<void>;
   /** Last of all: takes the course's event counter. */
   enqueue(events: readonly NewEvent[]): Promise<void>;
 }

@@ -12,6 +12,7 @@ import { isId } from '@coursewright/platform/ids';
 import type { CallContext } from '@coursewright/platform/rpc-call';
 import { COMMIT_KINDS, type CommitKind } from '../domain/commit.js';
 import type { Problem } from '../domain/fields.js';
+import { isHidden } from '../domain/names.js';
 import type { Fields, NodeKind } from '../domain/objects.js';
 import type { Op, Part } from '../domain/ops.js';
 import type { CommandKey } from '../operations/ports.js';
@@ -63,6 +64,11 @@ export function toMessage(message: string): string {
     refuse('/message', 'message', `at most ${MAX_MESSAGE} characters, no NUL, no lone surrogates`);
   }
   return message;
+}
+
+/** The name of an import's branch. Throws invalid_argument `INVALID_REQUEST`. */
+export function toHiddenName(name: string): string {
+  return isHidden(name) ? name : refuse('/name', 'hidden', 'only the hidden branch of an import: import/<id>');
 }
 
 /** A commit's kind; empty means edit. Throws invalid_argument `INVALID_REQUEST`. */

@@ -1,17 +1,32 @@
-import type { VersioningServiceDefinition } from '@coursewright/proto/coursewright/versioning/v1/versioning';
+import type {
+  DropImportRequest,
+  VersioningServiceDefinition,
+} from '@coursewright/proto/coursewright/versioning/v1/versioning';
+import { authorizeService } from '@coursewright/platform/actor';
+import type { CallContext } from '@coursewright/platform/rpc-call';
 import type { Handlers } from '@coursewright/platform/rpc-server';
 import { currentTraceparent } from '@coursewright/platform/telemetry';
 import { CommitQueue } from '../operations/commit-queue.js';
 import { createBranch } from '../operations/branches.js';
 import { createCourse } from '../operations/create-course.js';
+import { dropImport } from '../operations/drop-import.js';
 import { graft } from '../operations/graft.js';
 import { resultOf } from '../operations/outcomes.js';
 import type { Deps } from '../operations/ports.js';
 import { authorizeCreator, authorizeWriter, mayPassProtection } from './access.js';
-import { authorOf, checkIds, commandOf, toCommitKind, toExpectations, toMessage, toOps } from './convert.js';
+import {
+  authorOf,
+  checkIds,
+  commandOf,
+  toCommitKind,
+  toExpectations,
+  toHiddenName,
+  toMessage,
+  toOps,
+} from './convert.js';
 import { toBranchMessage, toCommitResponse } from './views.js';
 
-type Written = 'createCourse' | 'commit' | 'graft' | 'createBranch';
+type Written = 'createCourse' | 'commit' | 'graft' | 'dropImport' | 'createBranch';
 
 /** Handlers of the calls that write; each checks the actor's role on the course first. */
 export function writeRoutes(deps: Deps): Pick<Handlers<typeof VersioningServiceDefinition>, Written> {
@@ -71,6 +86,7 @@ export function writeRoutes(deps: Deps): Pick<Handlers<typeof VersioningServiceD
       });
       return toCommitResponse(resultOf(outcome));
     },
+    dropImport: (request, call) => dropFailed(deps, request, call),
     async createBranch(request, call) {
       const { courseId, name, from, metadata = {} } = request;
       checkIds({ courseId });
@@ -88,4 +104,12 @@ export function writeRoutes(deps: Deps): Pick<Handlers<typeof VersioningServiceD
       return toBranchMessage(branch);
     },
   };
+}
+
+async function dropFailed(deps: Deps, request: DropImportRequest, call: CallContext): Promise<{ dropped: boolean }> {
+  authorizeService(call.actor);
+  const { courseId, courseUnregistered } = request;
+  checkIds({ courseId });
+  const name = toHiddenName(request.name);
+  return { dropped: await dropImport(deps, { courseId, name, courseUnregistered, actor: authorOf(call.actor).id }) };
 }

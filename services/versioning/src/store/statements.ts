@@ -107,8 +107,10 @@ export const writes = {
   ),
   insertCourse: statement(
     'insert_course',
-    `INSERT INTO course (course_id, default_branch, log_hash, created_by, created_at)
-     VALUES ($1::uuid, $2::uuid, $3::bytea, $4::text, $5::timestamptz) ON CONFLICT (course_id) DO NOTHING RETURNING course_id`,
+    `INSERT INTO course (course_id, default_branch, log_seq, log_hash, created_by, created_at)
+     SELECT $1::uuid, $2::uuid, coalesce(l.seq, 0), coalesce(l.hash, $3::bytea), $4::text, $5::timestamptz
+     FROM (VALUES (1)) AS one LEFT JOIN LATERAL (SELECT seq, hash FROM ref_log WHERE course_id = $1::uuid ORDER BY seq DESC LIMIT 1) l ON true
+     ON CONFLICT (course_id) DO NOTHING RETURNING course_id`,
   ),
   insertBranch: statement(
     'insert_branch',
@@ -159,5 +161,48 @@ export const writes = {
     'set_born',
     `UPDATE node_home n SET born = x.born FROM unnest($2::uuid[], $3::bytea[]) AS x(id, born)
      WHERE n.node_id = x.id AND n.course_id = $1::uuid AND n.born IS NULL`,
+  ),
+};
+
+/** Deletes rows of a course in pages by their hash ($2: the last one of the page before, $3: rows of a page). */
+function dropPage(table: 'object' | 'body_use'): Statement {
+  return statement(
+    `drop_${table}s`,
+    `WITH p AS (SELECT hash FROM ${table} WHERE course_id = $1::uuid AND hash > $2::bytea ORDER BY hash LIMIT $3::int),
+       e AS (SELECT hash FROM p ORDER BY hash DESC LIMIT 1),
+       d AS (DELETE FROM ${table} WHERE course_id = $1::uuid AND hash > $2::bytea AND hash <= (SELECT hash FROM e))
+     SELECT hash AS last FROM e`,
+  );
+}
+
+/** What takes away a failed import. */
+export const drops = {
+  // The lock that every writer of the course takes shared.
+  lockCourse: statement('lock_course', `SELECT pg_advisory_xact_lock(hashtextextended('course ' || $1::text, 1))`),
+  branch: statement(
+    'drop_branch',
+    `WITH b AS (DELETE FROM branch WHERE course_id = $1::uuid AND branch_id = $2::uuid RETURNING branch_id
+     ), ${logMove({ content: '$3', move: '$4', when: 'EXISTS (SELECT FROM b)' })}
+     SELECT branch_id FROM b`,
+  ),
+  unseen: statement(
+    'drop_unseen',
+    'DELETE FROM node_home WHERE node_id = ANY($2::uuid[]) AND course_id = $1::uuid AND born IS NULL',
+  ),
+  hasNothingElse: statement(
+    'has_nothing_else',
+    `SELECT course_id FROM course c WHERE course_id = $1::uuid AND published IS NULL
+     AND NOT EXISTS (SELECT FROM branch b WHERE b.course_id = c.course_id AND b.branch_id <> c.default_branch)
+     AND NOT EXISTS (SELECT FROM version v WHERE v.course_id = c.course_id)
+     AND NOT EXISTS (SELECT FROM tag t WHERE t.course_id = c.course_id)`,
+  ),
+  objects: dropPage('object'),
+  bodyUses: dropPage('body_use'),
+  // The root is the one node that is left, and its id is the course's.
+  course: statement(
+    'drop_course',
+    `WITH n AS (DELETE FROM node_home WHERE node_id = $1::uuid AND course_id = $1::uuid),
+       h AS (DELETE FROM commit_node WHERE course_id = $1::uuid), m AS (DELETE FROM "commit" WHERE course_id = $1::uuid)
+     DELETE FROM course WHERE course_id = $1::uuid`,
   ),
 };

@@ -2,7 +2,7 @@ import { AppError } from '@coursewright/platform/errors';
 import type { NewEvent } from '@coursewright/platform/event';
 import { fromHash } from '@coursewright/platform/ids';
 import type { Outbox } from '@coursewright/platform/outbox';
-import { sqlState, type TxSql } from '@coursewright/platform/sql';
+import { sqlState, type Statement, type TxSql } from '@coursewright/platform/sql';
 import { hashMove } from '../domain/ref-log.js';
 import type {
   Advance,
@@ -15,7 +15,7 @@ import type {
   WriteTx,
 } from '../operations/ports.js';
 import { fromCommit, hexOf, kindNumber, toBranch, type BranchRow } from './rows.js';
-import { writes } from './statements.js';
+import { drops, writes } from './statements.js';
 
 interface CommandRow {
   n: number;
@@ -47,6 +47,20 @@ export function writeTx(sql: TxSql, { reads, outbox, onAdvance }: WriteContext):
     async advance(change) {
       await advance(sql, change);
       sql.afterCommit(() => onAdvance(change));
+    },
+    async lockCourse(courseId) {
+      await sql.rows(drops.lockCourse, [courseId]);
+    },
+    async dropBranch({ courseId, id }, move) {
+      await sql.rows(drops.branch, [courseId, id, ...moveValues(move)]);
+    },
+    async dropUnseen(courseId, nodes) {
+      await sql.rows(drops.unseen, [courseId, nodes]);
+    },
+    hasNothingElse: async (courseId) => (await sql.rows(drops.hasNothingElse, [courseId])).length > 0,
+    async dropCourse(courseId) {
+      for (const statement of [drops.objects, drops.bodyUses]) await dropPages(sql, statement, courseId);
+      await sql.rows(drops.course, [courseId]);
     },
     enqueue: (events: readonly NewEvent[]) => outbox.enqueue(sql, events),
   };
@@ -115,6 +129,17 @@ function moveValues(move: RefMove | null): [Buffer | null, string | null] {
   const { ref, from, to, actor, reason, at } = move;
   const row = { ref, old: from === null ? null : hexOf(from), new: to === null ? null : hexOf(to), actor, reason, at };
   return [fromHash(hashMove(move)), JSON.stringify(row)];
+}
+
+/** So many rows of a course go in one statement, which has 20 s at most. */
+const ROWS_AT_ONCE = 20_000;
+
+async function dropPages(sql: TxSql, statement: Statement, courseId: string): Promise<void> {
+  let last: Buffer | undefined = Buffer.alloc(0);
+  while (last !== undefined) {
+    const rows: { last: Buffer }[] = await sql.rows(statement, [courseId, last, ROWS_AT_ONCE]);
+    last = rows[0]?.last;
+  }
 }
 
 async function insertBranch(sql: TxSql, branch: Branch, move: RefMove | null): Promise<boolean> {

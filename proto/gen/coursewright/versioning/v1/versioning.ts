@@ -209,6 +209,22 @@ export interface GraftRequest {
   takeRootFields: boolean;
 }
 
+export interface DropImportRequest {
+  courseId: string;
+  /** Name of the hidden branch, import/<id>. A visible branch is refused; one that is gone is a success. */
+  name: string;
+  /**
+   * The import made the course and catalog has no row of it: the course goes too, if its only visible commit is its first and no
+   * other import writes to it. Its ref log and its events stay.
+   */
+  courseUnregistered: boolean;
+}
+
+export interface DropImportResponse {
+  /** False when nothing was left to drop. */
+  dropped: boolean;
+}
+
 export interface LocateRequest {
   /** At most 500. */
   ids: string[];
@@ -2150,6 +2166,182 @@ export const GraftRequest: MessageFns<GraftRequest> = {
     message.message = object.message ?? "";
     message.start = object.start ?? "";
     message.takeRootFields = object.takeRootFields ?? false;
+    return message;
+  },
+};
+
+function createBaseDropImportRequest(): DropImportRequest {
+  return { courseId: "", name: "", courseUnregistered: false };
+}
+
+export const DropImportRequest: MessageFns<DropImportRequest> = {
+  encode(message: DropImportRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.courseId !== "") {
+      writer.uint32(10).string(message.courseId);
+    }
+    if (message.name !== "") {
+      writer.uint32(18).string(message.name);
+    }
+    if (message.courseUnregistered !== false) {
+      writer.uint32(24).bool(message.courseUnregistered);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): DropImportRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseDropImportRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.courseId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.courseUnregistered = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): DropImportRequest {
+    return {
+      courseId: isSet(object.courseId)
+        ? globalThis.String(object.courseId)
+        : isSet(object.course_id)
+        ? globalThis.String(object.course_id)
+        : "",
+      name: isSet(object.name) ? globalThis.String(object.name) : "",
+      courseUnregistered: isSet(object.courseUnregistered)
+        ? globalThis.Boolean(object.courseUnregistered)
+        : isSet(object.course_unregistered)
+        ? globalThis.Boolean(object.course_unregistered)
+        : false,
+    };
+  },
+
+  toJSON(message: DropImportRequest): unknown {
+    const obj: any = {};
+    if (message.courseId !== "") {
+      obj.courseId = message.courseId;
+    }
+    if (message.name !== "") {
+      obj.name = message.name;
+    }
+    if (message.courseUnregistered !== false) {
+      obj.courseUnregistered = message.courseUnregistered;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<DropImportRequest>): DropImportRequest {
+    return DropImportRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<DropImportRequest>): DropImportRequest {
+    const message = createBaseDropImportRequest();
+    message.courseId = object.courseId ?? "";
+    message.name = object.name ?? "";
+    message.courseUnregistered = object.courseUnregistered ?? false;
+    return message;
+  },
+};
+
+function createBaseDropImportResponse(): DropImportResponse {
+  return { dropped: false };
+}
+
+export const DropImportResponse: MessageFns<DropImportResponse> = {
+  encode(message: DropImportResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.dropped !== false) {
+      writer.uint32(8).bool(message.dropped);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): DropImportResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseDropImportResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.dropped = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): DropImportResponse {
+    return { dropped: isSet(object.dropped) ? globalThis.Boolean(object.dropped) : false };
+  },
+
+  toJSON(message: DropImportResponse): unknown {
+    const obj: any = {};
+    if (message.dropped !== false) {
+      obj.dropped = message.dropped;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<DropImportResponse>): DropImportResponse {
+    return DropImportResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<DropImportResponse>): DropImportResponse {
+    const message = createBaseDropImportResponse();
+    message.dropped = object.dropped ?? false;
     return message;
   },
 };
@@ -6733,6 +6925,18 @@ export const VersioningServiceDefinition = {
       requestType: GraftRequest as typeof GraftRequest,
       requestStream: false,
       responseType: CommitResponse as typeof CommitResponse,
+      responseStream: false,
+      options: { idempotencyLevel: "IDEMPOTENT" },
+    },
+    /**
+     * Takes away what a failed import has left: its hidden branch, and the homes of its nodes that no visible branch ever had, so that
+     * their ids are free again; with course_unregistered also the course that the import made. For our services only.
+     */
+    dropImport: {
+      name: "DropImport",
+      requestType: DropImportRequest as typeof DropImportRequest,
+      requestStream: false,
+      responseType: DropImportResponse as typeof DropImportResponse,
       responseStream: false,
       options: { idempotencyLevel: "IDEMPOTENT" },
     },
