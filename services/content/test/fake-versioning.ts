@@ -23,6 +23,12 @@ export class FakeServices implements Versioning, Catalog {
   readonly commands = new Map<string, unknown>();
   roles: readonly string[] = ['author'];
   commits = 0;
+  /** The imports that were dropped, in order. */
+  readonly dropped: string[] = [];
+  /** Versioning does not answer when something is to be dropped. */
+  away = false;
+  /** What every graft is refused with. */
+  refusal: AppError | undefined;
 
   private course(id: string): Course {
     const course = this.courses.get(id);
@@ -196,6 +202,7 @@ export class FakeServices implements Versioning, Catalog {
     as: As,
   ): Promise<{ commit: string }> {
     return this.once(as, () => {
+      if (this.refusal) throw this.refusal;
       const course = this.course(courseId);
       const hidden = course.hidden.get(importId);
       if (!hidden) throw new AppError('not_found', 'REF_NOT_FOUND');
@@ -208,6 +215,20 @@ export class FakeServices implements Versioning, Catalog {
       course.head = this.next();
       return { commit: course.head };
     });
+  }
+
+  /** As the service does it: a ref that is gone is a success, a course with more than its first commit stays. */
+  async dropImport(what: { importId: string; courseId: string; courseUnregistered: boolean }): Promise<void> {
+    if (this.away) throw new AppError('unavailable', 'SERVICE_UNAVAILABLE');
+    this.dropped.push(what.importId);
+    const course = this.courses.get(what.courseId);
+    course?.hidden.delete(what.importId);
+    if (what.courseUnregistered && course?.nodes.size === 0 && course.hidden.size === 0)
+      this.courses.delete(what.courseId);
+  }
+
+  async isRegistered(courseId: string): Promise<boolean> {
+    return this.registered.has(courseId);
   }
 
   async registerCourse({ courseId, owner }: { courseId: string; owner: string }): Promise<void> {

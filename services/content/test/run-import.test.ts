@@ -6,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import type { LessonDocument } from '@coursewright/course-model/lesson';
 import { normalizeLesson } from '@coursewright/course-model/normalize-lesson';
 import type { Actor } from '@coursewright/platform/actor';
+import { AppError } from '@coursewright/platform/errors';
 import { newId, toHash } from '@coursewright/platform/ids';
 import { createLogger } from '@coursewright/platform/logger';
 import { createOutbox } from '@coursewright/platform/outbox';
@@ -13,6 +14,7 @@ import { openDatabase, type PgDatabase } from '@coursewright/platform/sql';
 import { createTestDatabase, testServers, type TestDatabase } from '@coursewright/platform/testing/servers';
 import { MongoClient } from 'mongodb';
 import { emptyReport, type ImportReport } from '../src/domain/import-report.js';
+import { dropImport, forgetFailedImports, type DropDeps } from '../src/operations/drop-imports.js';
 import type { ImportJob, Imports } from '../src/operations/ports.js';
 import { runImport, type ImportDeps } from '../src/operations/run-import.js';
 import { createImportStore } from '../src/store/imports.js';
@@ -284,5 +286,75 @@ describe('a source that is imported again', () => {
     expect(tree(first.courseId).filter((node) => node.kind === 'unit')).toHaveLength(2);
     expect(second.report.losses).toEqual([]);
     expect(fakes.courses.get(first.courseId)?.fields['title']).toBe('T');
+  });
+});
+
+describe('an import that failed', () => {
+  const error = { reason: 'OLX_NO_COURSE', message: 'no course' };
+
+  /** One that failed so many days ago; its course has nothing but a hidden ref. */
+  async function failed(daysAgo: number): Promise<ImportJob> {
+    const own = deps();
+    const [id, courseId] = [newId(), newId()];
+    const made = { id, courseId, format: 'olx', mediaType: 'application/gzip', newCourse: true };
+    const spoolId = await own.spool.id();
+    const job = await imports.create({ ...made, startedBy: { sub: 'ann' }, spoolId }, author, undefined);
+    const source = { format: 'olx', key: 'course' };
+    await fakes.createCourse({ courseId, fields: {}, source }, { person: job.startedBy });
+    fakes.courses.get(courseId)?.hidden.set(id, new Map());
+    await imports.fail(id, error, emptyReport());
+    const text = 'UPDATE "import" SET finished_at = now() - $2::float * interval \'1 day\' WHERE id = $1';
+    await sql.rows({ name: 't_age', text }, [id, daysAgo]);
+    return job;
+  }
+
+  function dropping(more: Partial<DropDeps> = {}): DropDeps {
+    return { ...deps(), logger: createLogger('test', 'silent'), ...more };
+  }
+
+  const sweep = (more: Partial<DropDeps> = {}) => forgetFailedImports(dropping(more), new AbortController().signal);
+
+  it('is forgotten after 14 days, once versioning has dropped it', async () => {
+    fakes = new FakeServices();
+    const old = await Promise.all(Array.from({ length: 103 }, () => failed(14.01)));
+    const young = await failed(13.99);
+    await sweep();
+    expect([...fakes.dropped].sort()).toEqual(old.map((job) => job.id).sort());
+    for (const { id, courseId } of [old[0]!, old.at(-1)!])
+      expect([await imports.find(id), fakes.courses.has(courseId)]).toEqual([undefined, false]);
+    expect(await imports.find(young.id)).toMatchObject({ state: 'failed' });
+    expect(fakes.courses.get(young.courseId)?.hidden.has(young.id)).toBe(true);
+  });
+
+  it('is kept while versioning is away or refuses, and keeps no other from being forgotten', async () => {
+    fakes = new FakeServices();
+    const [first, second] = [await failed(20), await failed(20)];
+    fakes.away = true;
+    await sweep();
+    expect(await imports.find(first.id)).toMatchObject({ state: 'failed' });
+    expect(await imports.find(second.id)).toMatchObject({ state: 'failed' });
+    fakes.away = false;
+    const versioning: DropDeps['versioning'] = {
+      dropImport: async (what) => {
+        if (what.importId === first.id) throw new AppError('internal', 'OBJECT_MISSING');
+        await fakes.dropImport(what);
+      },
+    };
+    await sweep({ versioning });
+    expect(await imports.find(first.id)).toMatchObject({ state: 'failed' });
+    expect(await imports.find(second.id)).toBeUndefined();
+    await sweep();
+    expect(await imports.find(first.id)).toBeUndefined();
+  });
+
+  it('never takes a course with it that catalog has, nor one that was there before', async () => {
+    fakes = new FakeServices();
+    const [registered, older] = [await failed(0), await failed(0)];
+    await fakes.registerCourse({ courseId: registered.courseId, owner: 'ann' });
+    await dropImport(dropping(), registered);
+    await dropImport(dropping(), { ...older, newCourse: false });
+    await dropImport(dropping(), registered);
+    expect(fakes.dropped).toEqual([registered.id, older.id, registered.id]);
+    for (const { courseId } of [registered, older]) expect(fakes.courses.get(courseId)?.hidden.size).toBe(0);
   });
 });

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { ContentServiceDefinition, type Import } from '@coursewright/proto/coursewright/content/v1/content';
 import type { Actor } from '@coursewright/platform/actor';
+import { AppError } from '@coursewright/platform/errors';
 import { newId } from '@coursewright/platform/ids';
 import { createTokenMinter, createTokenVerifier, type TokenMinter } from '@coursewright/platform/internal-token';
 import { createLogger } from '@coursewright/platform/logger';
@@ -344,6 +345,37 @@ describe('imports', () => {
       error: { reason: 'OLX_NO_COURSE', message: 'the archive holds no course.xml' },
     });
     expect(fakes.registered.size).toBeLessThanOrEqual(1);
+  });
+
+  it('that fail are dropped at once: their hidden ref, and a course that nobody registered', async () => {
+    fakes.refusal = new AppError('conflict', 'ID_TAKEN');
+    try {
+      const made = await client().startImport(upload(await bigCourse(2)), await token(author));
+      expect(await ended(made.id)).toMatchObject({ state: 'failed', error: { reason: 'ID_TAKEN' } });
+      const { courseId = '' } = (await imports.find(made.id)) ?? {};
+      await eventually(async () => expect(fakes.dropped).toContain(made.id));
+      expect([courseId === '', fakes.courses.has(courseId)]).toEqual([false, false]);
+
+      const added = await client().startImport(upload(await bigCourse(2), { courseId: course }), await token(author));
+      expect(await ended(added.id)).toMatchObject({ state: 'failed', courseId: course });
+      await eventually(async () => expect(fakes.dropped).toContain(added.id));
+      expect(fakes.courses.get(course)?.hidden.has(added.id)).toBe(false);
+      expect(fakes.courses.get(course)?.nodes.has(lesson)).toBe(true);
+
+      fakes.away = true;
+      const kept = await client().startImport(upload(await bigCourse(1)), await token(author));
+      expect(await ended(kept.id)).toMatchObject({ state: 'failed', error: { reason: 'ID_TAKEN' } });
+      expect(fakes.courses.has((await imports.find(kept.id))?.courseId ?? '')).toBe(true);
+    } finally {
+      Object.assign(fakes, { refusal: undefined, away: false });
+    }
+  });
+
+  it('that end well are not dropped', async () => {
+    const job = await client().startImport(upload(await bigCourse(1)), await token(author));
+    expect(await ended(job.id)).toMatchObject({ state: 'done' });
+    await eventually(async () => expect((await readdir(folder)).filter((name) => name.startsWith(job.id))).toEqual([]));
+    expect(fakes.dropped).not.toContain(job.id);
   });
 
   it('are refused before they begin when they cannot be', async () => {

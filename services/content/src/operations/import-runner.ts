@@ -3,6 +3,7 @@ import { isId } from '@coursewright/platform/ids';
 import type { Logger } from '@coursewright/platform/logger';
 import type { Part } from '@coursewright/platform/run';
 import { emptyReport } from '../domain/import-report.js';
+import { dropImport, forgetFailedImports } from './drop-imports.js';
 import type { ImportJob } from './ports.js';
 import { runImport, type ImportDeps } from './run-import.js';
 
@@ -52,11 +53,11 @@ export function createImportRunner(deps: ImportDeps & { newId: () => string; log
     }
   };
   const wake = (): void => void look();
+  let sweeping: Promise<void> | undefined;
   const sweep = (): void => {
-    deps.imports
-      .forgetFailed()
-      .then((ids) => Promise.all(ids.map((id) => deps.spool.remove(id))))
-      .catch((error: unknown) => deps.logger.warn({ err: error }, 'cannot forget failed imports'));
+    sweeping ??= forgetFailedImports(deps, aborter.signal)
+      .catch((error: unknown) => deps.logger.warn({ err: error }, 'cannot forget failed imports'))
+      .finally(() => (sweeping = undefined));
   };
 
   return {
@@ -66,11 +67,13 @@ export function createImportRunner(deps: ImportDeps & { newId: () => string; log
       await forgetLeftovers(deps);
       timers = [setInterval(wake, POLL_MS), setInterval(sweep, SWEEP_MS)];
       wake();
+      // A process that is started anew more often than once an hour sweeps too.
+      sweep();
     },
     async stop() {
       aborter.abort();
       timers.forEach(clearInterval);
-      await Promise.allSettled(running);
+      await Promise.allSettled([...running, sweeping]);
     },
   };
 }
@@ -129,4 +132,15 @@ async function giveBack(
   const message = known.message === known.reason ? known.reason.toLowerCase().replaceAll('_', ' ') : known.message;
   await deps.imports.fail(job.id, { reason: known.reason, message: message.slice(0, 1000) }, end.report);
   await deps.spool.remove(job.id);
+  await dropNow(deps, job);
+}
+
+/** Drops an import at once when it has failed; what goes wrong now the sweep makes good. */
+async function dropNow(deps: ImportDeps & { logger: Logger }, job: ImportJob): Promise<void> {
+  try {
+    // Whoever else had it may have brought it to a good end meanwhile.
+    if ((await deps.imports.find(job.id))?.state === 'failed') await dropImport(deps, job);
+  } catch (error) {
+    deps.logger.warn({ err: error, importId: job.id }, 'a failed import is dropped later');
+  }
 }

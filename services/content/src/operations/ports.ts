@@ -69,6 +69,11 @@ export interface Versioning {
     graft: { importId: string; courseId: string; start?: string; message: string },
     as: As,
   ): Promise<{ commit: string }>;
+  /**
+   * Takes away the hidden ref of a failed import and frees the ids of its nodes that nobody saw; with `courseUnregistered` also the
+   * course that it made, if only its first commit is visible. What is gone already is a success.
+   */
+  dropImport(what: { importId: string; courseId: string; courseUnregistered: boolean }, as: As): Promise<void>;
 }
 
 /** What a change of a lesson's body came to. */
@@ -107,6 +112,8 @@ export interface Catalog {
   registerCourse(course: { courseId: string; owner: string }, as: As): Promise<void>;
   /** The roles that somebody has on a course now. */
   rolesOn(courseId: string, subject: string, as: As): Promise<readonly string[]>;
+  /** Whether there is a registry row of a course, be it marked as deleted. */
+  isRegistered(courseId: string, as: As): Promise<boolean>;
 }
 
 /** Cache of rendered pages; when it is away every page is rendered. */
@@ -171,8 +178,10 @@ export interface Imports {
   /** Ends an import well, with its event. */
   finish(job: ImportJob, result: { commit: string; done: number; report: ImportReport }): Promise<void>;
   fail(id: string, error: { reason: string; message: string }, report: ImportReport): Promise<void>;
-  /** Forgets imports that failed more than 14 days ago; answers their ids. */
-  forgetFailed(): Promise<string[]>;
+  /** Imports that failed more than 14 days ago, by id, after `after` (empty: from the first). */
+  failedLongAgo(after: string, limit: number): Promise<ImportJob[]>;
+  /** Forgets a failed import. */
+  forget(id: string): Promise<void>;
 }
 
 /** Where archives wait on disk for their import. */

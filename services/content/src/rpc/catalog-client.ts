@@ -15,5 +15,9 @@ export function createCatalogClient(channel: Channel, minter: TokenMinter): Cata
       const access = await client.getAccess({ courseId, subject }, await optionsFor(minter, as));
       return access.exists && !access.deleted ? access.roles : [];
     },
+    async isRegistered(courseId, as) {
+      const { exists, deleted } = await client.getAccess({ courseId, subject: '' }, await optionsFor(minter, as));
+      return exists || deleted;
+    },
   };
 }

@@ -11,7 +11,10 @@ import { KINDS, kindName } from './node-kinds.js';
 const PAGE = 1000;
 
 /** What imports ask of versioning. */
-export type VersioningImports = Pick<Versioning, 'createCourse' | 'head' | 'listSourced' | 'applyStep' | 'graft'>;
+export type VersioningImports = Pick<
+  Versioning,
+  'createCourse' | 'head' | 'listSourced' | 'applyStep' | 'graft' | 'dropImport'
+>;
 
 /** The part of content's port to versioning that imports use. */
 export function createVersioningImports(
@@ -62,6 +65,13 @@ export function createVersioningImports(
         await optionsFor(minter, as),
       );
       return { commit };
+    },
+
+    async dropImport({ importId, courseId, courseUnregistered }, as) {
+      await client.dropImport(
+        { courseId, name: `import/${importId}`, courseUnregistered },
+        await optionsFor(minter, as),
+      );
     },
   };
 }

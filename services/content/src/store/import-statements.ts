@@ -56,8 +56,10 @@ export const importStatements = {
              finished_at = now(), revision = revision + 1
            WHERE id = $1::uuid AND state = 'running'`,
   },
-  forget: {
-    name: 'import_forget',
-    text: `DELETE FROM "import" WHERE state = 'failed' AND finished_at < now() - interval '14 days' RETURNING id::text AS id`,
+  failedLongAgo: {
+    name: 'import_failed_long_ago',
+    text: `SELECT ${COLUMNS} FROM "import" WHERE state = 'failed' AND finished_at < now() - interval '14 days'
+             AND ($1::uuid IS NULL OR id > $1::uuid) ORDER BY "import".id LIMIT $2::int`,
   },
+  forget: { name: 'import_forget', text: `DELETE FROM "import" WHERE id = $1::uuid AND state = 'failed'` },
 };

@@ -142,8 +142,13 @@ export function createImportStore(database: Database, outbox: Outbox): Imports {
       await database.rows(statements.fail, [id, JSON.stringify(error), JSON.stringify(report)]);
     },
 
-    async forgetFailed() {
-      return (await database.rows<{ id: string }>(statements.forget)).map((row) => row.id);
+    async failedLongAgo(after, limit) {
+      const rows = await database.rows<ImportRow>(statements.failedLongAgo, [after === '' ? null : after, limit]);
+      return rows.map(jobOf);
+    },
+
+    async forget(id) {
+      await database.rows(statements.forget, [id]);
     },
   };
 }
