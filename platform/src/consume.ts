@@ -23,6 +23,7 @@ export interface EventConsumer {
 
 const batchSize = 100;
 const triesBeforeBurial = 5;
+const lingerMs = 10;
 const firstPauseMs = 250;
 const catchUpEveryMs = 5 * 60 * 1000;
 const effectDelay = latency('event_effect_delay_seconds', 'Time from an event to its effect', ['source', 'type']);
@@ -123,8 +124,13 @@ async function stopWhenLost(messages: ConsumerMessages): Promise<void> {
 async function pump(messages: ConsumerMessages, options: ConsumerOptions): Promise<void> {
   let waiting: JsMsg[] = [];
   let working: Promise<void> | undefined;
+  let lastBatch = 0;
   const drain = async (): Promise<void> => {
     while (waiting.length > 0) {
+      // Alone, an event takes effect at once; in a stream of them a little patience makes one transaction of many.
+      const rest = lingerMs - (performance.now() - lastBatch);
+      if (rest > 0 && waiting.length < batchSize) await new Promise((resolve) => setTimeout(resolve, rest));
+      lastBatch = performance.now();
       const batch = waiting.slice(0, batchSize);
       waiting = waiting.slice(batchSize);
       await takeBatch(batch, options);

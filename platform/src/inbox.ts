@@ -6,6 +6,7 @@ import type {
 import { AppError, isTransient } from './errors.js';
 import type { Event } from './event.js';
 import { newId } from './ids.js';
+import { inboxStatements as statements } from './inbox-statements.js';
 import type { RpcClient } from './rpc-client.js';
 import { sqlState, type Database, type Sql, type TxSql } from './sql.js';
 
@@ -34,46 +35,6 @@ interface InboxRow {
   readonly epoch: string;
   readonly parked: boolean;
 }
-
-const statements = {
-  open: {
-    name: 'inbox_open',
-    text: `INSERT INTO inbox (source, course_id, seq, epoch) SELECT $1::text, c, 0, $3::text FROM unnest($2::text[]::uuid[]) AS c ORDER BY c
-           ON CONFLICT (source, course_id) DO NOTHING`,
-  },
-  lock: {
-    name: 'inbox_lock',
-    text: `SELECT course_id::text AS course_id, seq, epoch, parked_at IS NOT NULL AS parked FROM inbox
-           WHERE source = $1::text AND course_id = ANY($2::text[]::uuid[]) ORDER BY course_id FOR UPDATE`,
-  },
-  advance: {
-    name: 'inbox_advance',
-    text: `UPDATE inbox SET seq = $3::bigint, event_id = $4::uuid, epoch = $5::text WHERE source = $1::text AND course_id = $2::uuid`,
-  },
-  look: {
-    name: 'inbox_look',
-    text: `SELECT course_id::text AS course_id, seq, epoch, parked_at IS NOT NULL AS parked FROM inbox
-           WHERE source = $1::text AND course_id = ANY($2::text[]::uuid[])`,
-  },
-  park: {
-    name: 'inbox_park',
-    text: `UPDATE inbox SET parked_at = now(), reason = $3::text WHERE source = $1::text AND course_id = $2::uuid`,
-  },
-  unpark: {
-    name: 'inbox_unpark',
-    text: `UPDATE inbox SET parked_at = NULL, reason = NULL WHERE source = $1::text AND course_id = $2::uuid`,
-  },
-  dead: {
-    name: 'dead_letter_insert',
-    text: `INSERT INTO dead_letter (id, source, course_id, seq, type, data, reason, created_at)
-           VALUES ($1::uuid, $2::text, $3::uuid, $4::bigint, $5::text, $6::jsonb, $7::text, now())`,
-  },
-  resolve: {
-    name: 'dead_letter_resolve',
-    text: `UPDATE dead_letter SET resolved_at = now() WHERE source = $1::text AND course_id = $2::uuid AND resolved_at IS NULL`,
-  },
-  forget: { name: 'inbox_forget', text: 'DELETE FROM inbox WHERE source = $1::text' },
-};
 
 /** Makes events take effect exactly once and in order per course, whatever the broker delivers. */
 export interface Inbox {
@@ -122,8 +83,11 @@ class CourseInbox<S extends TxSql> implements Inbox {
     const touched = new Set<string>();
     const outcomes = await this.database.tx(async (sql) => {
       const courses = [...new Set(events.map((event) => event.courseId))];
-      await sql.rows(statements.open, [this.name, courses, events[0]!.epoch]);
-      const locked = await sql.rows<InboxRow>(statements.lock, [this.name, courses]);
+      let locked = await sql.rows<InboxRow>(statements.lock, [this.name, courses]);
+      if (locked.length < courses.length) {
+        await sql.rows(statements.open, [this.name, courses, events[0]!.epoch]);
+        locked = await sql.rows<InboxRow>(statements.lock, [this.name, courses]);
+      }
       const rows = new Map(locked.map((row) => [row.course_id, { ...row, event: '' }]));
       const results: Outcome[] = [];
       for (const event of events) {
@@ -137,9 +101,13 @@ class CourseInbox<S extends TxSql> implements Inbox {
         }
         results.push(outcome);
       }
-      for (const row of rows.values()) {
-        if (row.event !== '')
-          await sql.rows(statements.advance, [this.name, row.course_id, row.seq, row.event, row.epoch]);
+      const moved = [...rows.values()].filter((row) => row.event !== '');
+      if (moved.length > 0) {
+        const ids = moved.map((row) => row.course_id);
+        const seqs = moved.map((row) => row.seq);
+        const eventIds = moved.map((row) => row.event);
+        const epochs = moved.map((row) => row.epoch);
+        await sql.rows(statements.advanceMany, [this.name, ids, seqs, eventIds, epochs]);
       }
       return results;
     });
