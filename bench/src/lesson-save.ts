@@ -35,6 +35,7 @@ try {
     const saves = await closedLoop({
       clients: writers,
       seconds,
+      warmUp: 6,
       async step(client, agent) {
         const url = `${system.gateway}/api/lessons/${lessons[client]!}/content`;
         const answer = await send(agent, {
@@ -115,7 +116,8 @@ async function measureFloor(one: System, writers: number): Promise<{ p50: number
   const bodies = mongo.db('floor').collection<{ _id: string }>('body');
   const result = await closedLoop({
     clients: writers,
-    seconds: 4,
+    seconds: 5,
+    warmUp: 3,
     async step(writer) {
       const text = JSON.stringify(document(randomUUID()));
       const hash = createHash('sha256').update(text).digest();
