@@ -95,6 +95,17 @@ describe('bodies in MongoDB', () => {
     );
   });
 
+  it('reads back fields that are called like what every object has', async () => {
+    const names = ['constructor', 'toString', 'valueOf', 'hasOwnProperty', 'isPrototypeOf', 'toLocaleString'];
+    const content = Object.fromEntries(names.map((name) => [name, [{}, [{ [name]: [1] }], 'x']]));
+    const result = normalizeLesson({ exercises: [{ type: 'x', content }] }, null, newId);
+    if (!result.ok) throw new Error('not a lesson');
+    await store.putMany(courseId, [result.body]);
+    const hash = toHash(result.body.hash);
+    const read = await cold((other) => other.getMany(courseId, [hash]));
+    expect(canonicalJson(read.get(hash))).toBe(result.body.canonical);
+  });
+
   it('keeps one row for one body, and only moves the time of its last use on', async () => {
     const body = bodyWith('once /static/a.png');
     const id = `${courseId}:${toHash(body.hash)}`;

@@ -54,6 +54,8 @@ export function openBodyStore(url: string, logger: Logger, now: () => Date = () 
     connectTimeoutMS: 2_000,
     socketTimeoutMS: 15_000,
     maxPoolSize: 20,
+    // The driver looks field names up in an ordinary object, where "constructor" is always found: such a field's arrays came back raw.
+    fieldsAsRaw: Object.create(null) as Record<string, boolean>,
   });
   const database = new URL(url).pathname.slice(1) || 'coursewright';
   const collection = client
