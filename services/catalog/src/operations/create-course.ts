@@ -48,6 +48,9 @@ export async function createCourse(
         throw new AppError('unprocessable', 'IDEMPOTENCY_KEY_REUSED');
       return { intent: open };
     }
+    // Another try may have ended between the two questions: its result is there since its intent is no longer open.
+    const again = await takeCommand(sql, actor, caller.command);
+    if (again.state === 'done') return { remembered: again.result as unknown as RememberedCourse };
     const intent = newIntent(deps, caller, fields);
     await deps.intents.insert(sql, intent, leaseMs);
     return { intent };
