@@ -68,18 +68,19 @@ export function openCache(url: string, prefix: string, logger: Logger, patienceM
     }
     reads.inc({ kind: options.kind, outcome: place === undefined ? 'away' : 'miss' });
     if (place === undefined) return load();
-    return shareLoad(place.fullKey, async () => {
-      const value = await load();
-      redis.set(place.fullKey, JSON.stringify(value), 'EX', options.ttlSeconds).catch(() => undefined);
-      return value;
-    });
+    return shareLoad(place.fullKey, options.ttlSeconds, load);
   }
 
-  function shareLoad<T>(key: string, load: () => Promise<T>): Promise<T> {
+  function shareLoad<T>(key: string, ttlSeconds: number, load: () => Promise<T>): Promise<T> {
     const under = loading.get(key);
     if (under) return under as Promise<T>;
-    const started = load().finally(() => loading.delete(key));
+    const started = load();
     loading.set(key, started);
+    const forget = (): void => void loading.delete(key);
+    // Shared until Redis has it: who asked Redis before that and was told of a miss finds the load still here.
+    started.then((value) => {
+      redis.set(key, JSON.stringify(value), 'EX', ttlSeconds).then(forget, forget);
+    }, forget);
     return started;
   }
 

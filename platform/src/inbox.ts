@@ -171,6 +171,10 @@ class CourseInbox<S extends TxSql> implements Inbox {
   async bury(event: Event, reason: string): Promise<void> {
     await this.database.tx(async (sql) => {
       await sql.rows(statements.open, [this.name, [event.courseId], event.epoch]);
+      const [row] = await sql.rows<InboxRow>(statements.lock, [this.name, [event.courseId]]);
+      // The stream and a catch-up may bring one event to its end at the same time.
+      const isSettled = row!.parked || (row!.epoch === event.epoch && row!.seq >= event.seq && event.type !== 'state');
+      if (isSettled) return;
       await sql.rows(statements.park, [this.name, event.courseId, reason]);
       await sql.rows(statements.dead, [
         newId(),

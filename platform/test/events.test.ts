@@ -238,6 +238,29 @@ describe('events', () => {
     expect(rows).toHaveLength(0);
   });
 
+  it('are buried once, however often their burial is asked for, and not at all once they have taken effect', async () => {
+    await open();
+    await pair.say(course, 'done');
+    await pair.inbox.catchUpAll();
+    const event = {
+      id: newId(),
+      source: pair.source,
+      type: 'said',
+      courseId: course,
+      seq: 2,
+      at: new Date(),
+      data: {},
+    };
+    const { rows: epochs } = await pair.ownDb.pool.query<{ epoch: string }>('SELECT epoch FROM inbox');
+    const epoch = epochs[0]!.epoch;
+    await pair.inbox.bury({ ...event, seq: 1, epoch }, 'too late');
+    await Promise.all([1, 2, 3].map(() => pair.inbox.bury({ ...event, epoch }, 'poison')));
+    const { rows } = await pair.ownDb.pool.query<{ seq: number; reason: string }>(
+      'SELECT seq, reason FROM dead_letter',
+    );
+    expect(rows).toEqual([{ seq: 2, reason: 'poison' }]);
+  });
+
   it('that are no longer kept are replaced by the state of their course', async () => {
     await open();
     for (const what of ['a', 'b', 'c']) await pair.say(course, what);
