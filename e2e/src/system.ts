@@ -19,8 +19,12 @@ export function apiOf(system: System, role: keyof System['tokens'] = 'author'): 
 
 const dataFolder = fileURLToPath(new URL('../../../shared/data/', import.meta.url));
 
-/** A file of real courses that lie beside the repository, or undefined where they are absent. */
-export async function sharedData(name: string): Promise<Buffer | undefined> {
-  const path = join(dataFolder, name);
-  return existsSync(path) ? readFile(path) : undefined;
+/** Whether a file of real courses lies beside the repository. */
+export function hasSharedData(name: string): boolean {
+  return existsSync(join(dataFolder, name));
+}
+
+/** A file of real courses that lie beside the repository. */
+export function sharedData(name: string): Promise<Buffer> {
+  return readFile(join(dataFolder, name));
 }
