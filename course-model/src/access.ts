@@ -1,3 +1,5 @@
+import type { Audience } from './lesson.js';
+
 /** The roles that an actor may have on a course. */
 export const ROLES = ['learner', 'author', 'reviewer', 'publisher', 'deployer', 'admin'] as const;
 
@@ -27,6 +29,12 @@ const TABLE = {
   /** Read the parts of a body that only graders may see: answers and scoring. */
   'body.read-grader': ['author', 'reviewer', 'deployer', 'admin'],
 } as const satisfies Record<string, readonly Role[]>;
+
+/** The widest audience that somebody with these roles on a course belongs to; what every reader of nodes and bodies goes by. */
+export function audienceOfRoles(roles: readonly string[]): Audience {
+  if (can(roles, 'body.read-grader')) return 'grader';
+  return can(roles, 'course.read-draft') ? 'author' : 'learner';
+}
 
 /** Something that an actor may or may not do on a course. */
 export type Action = keyof typeof TABLE;

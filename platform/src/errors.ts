@@ -18,6 +18,7 @@ export const errorKinds = {
   resource_exhausted: { status: 429, grpc: 8, title: 'Too many requests' },
   internal: { status: 500, grpc: 13, title: 'Something broke' },
   unimplemented: { status: 501, grpc: 12, title: 'Not offered here' },
+  insufficient_storage: { status: 507, grpc: 8, title: 'There is no room for it' },
   unavailable: { status: 503, grpc: 14, title: 'Not available at the moment' },
   deadline_exceeded: { status: 504, grpc: 4, title: 'It took too long' },
 } as const;
@@ -79,5 +80,7 @@ export function toAppError(error: unknown): AppError {
 
 /** True for errors that another attempt may not meet: the caller's data is not to blame. */
 export function isTransient(error: unknown): boolean {
-  return error instanceof AppError && (error.kind === 'unavailable' || error.kind === 'deadline_exceeded');
+  return error instanceof AppError && transient.has(error.kind);
 }
+
+const transient: ReadonlySet<ErrorKind> = new Set(['unavailable', 'deadline_exceeded', 'insufficient_storage']);

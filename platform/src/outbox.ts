@@ -1,8 +1,8 @@
 import { EventSourceServiceDefinition } from '@coursewright/proto/coursewright/common/v1/event_source';
-import { authorizeService } from './actor.js';
 import { AppError } from './errors.js';
 import type { NewEvent } from './event.js';
 import { newId } from './ids.js';
+import { only } from './rpc-access.js';
 import { serve, type Served } from './rpc-server.js';
 import type { Database, Sql, TxSql } from './sql.js';
 import { currentTraceparent } from './telemetry.js';
@@ -90,41 +90,43 @@ export async function readEpoch(sql: Sql): Promise<string> {
 /** The present state of a course, read in the transaction that also reads its watermark. */
 export type StateReader = (sql: Sql, courseId: string) => Promise<Record<string, unknown> | undefined>;
 
-/** The service that answers for past events: what a consumer asks when it has a gap, is new, or rebuilds. */
-export function eventSourceService(database: Database, readState: StateReader): Served {
-  return serve(EventSourceServiceDefinition, {
-    async eventsSince(request, call) {
-      authorizeService(call.actor);
-      const limit = Math.min(request.limit || 200, 500);
-      const epoch = await readEpoch(database);
-      const [mark] = await database.rows<{ n: number }>(statements.watermark, [request.courseId]);
-      const rows = await database.rows<OutboxRow>(statements.since, [request.courseId, request.afterSeq, limit]);
-      const watermark = mark?.n ?? 0;
-      const expired = watermark > request.afterSeq && rows[0]?.seq !== request.afterSeq + 1;
-      return { events: expired ? [] : rows.map((row) => toStored(row, epoch)), expired, watermark };
+/** The service that answers for past events: what a consumer asks when it has a gap, is new, or rebuilds. `consumers` names who may. */
+export function eventSourceService(database: Database, readState: StateReader, consumers: readonly string[]): Served {
+  const callers = only(...consumers);
+  return serve(
+    EventSourceServiceDefinition,
+    { eventsSince: callers, watermarks: callers, getState: callers },
+    {
+      async eventsSince(request) {
+        const limit = Math.min(request.limit || 200, 500);
+        const epoch = await readEpoch(database);
+        const [mark] = await database.rows<{ n: number }>(statements.watermark, [request.courseId]);
+        const rows = await database.rows<OutboxRow>(statements.since, [request.courseId, request.afterSeq, limit]);
+        const watermark = mark?.n ?? 0;
+        const expired = watermark > request.afterSeq && rows[0]?.seq !== request.afterSeq + 1;
+        return { events: expired ? [] : rows.map((row) => toStored(row, epoch)), expired, watermark };
+      },
+      async watermarks(request) {
+        const limit = Math.min(request.limit || 500, 1000);
+        const after = request.cursor || '00000000-0000-0000-0000-000000000000';
+        const rows = await database.rows<{ course_id: string; n: number }>(statements.watermarks, [after, limit]);
+        return {
+          watermarks: rows.map((row) => ({ courseId: row.course_id, seq: row.n })),
+          next: rows.length === limit ? rows.at(-1)!.course_id : '',
+          epoch: await readEpoch(database),
+        };
+      },
+      async getState(request) {
+        return database.tx(async (sql) => {
+          // The counter first: a state that is newer than its watermark only makes an event take effect on what already has it.
+          const [mark] = await sql.rows<{ n: number }>(statements.watermark, [request.courseId]);
+          const state = await readState(sql, request.courseId);
+          if (state === undefined) throw new AppError('not_found', 'COURSE_NOT_FOUND', { courseId: request.courseId });
+          return { seq: mark?.n ?? 0, epoch: await readEpoch(sql), state };
+        });
+      },
     },
-    async watermarks(request, call) {
-      authorizeService(call.actor);
-      const limit = Math.min(request.limit || 500, 1000);
-      const after = request.cursor || '00000000-0000-0000-0000-000000000000';
-      const rows = await database.rows<{ course_id: string; n: number }>(statements.watermarks, [after, limit]);
-      return {
-        watermarks: rows.map((row) => ({ courseId: row.course_id, seq: row.n })),
-        next: rows.length === limit ? rows.at(-1)!.course_id : '',
-        epoch: await readEpoch(database),
-      };
-    },
-    async getState(request, call) {
-      authorizeService(call.actor);
-      return database.tx(async (sql) => {
-        // The counter first: a state that is newer than its watermark only makes an event take effect on what already has it.
-        const [mark] = await sql.rows<{ n: number }>(statements.watermark, [request.courseId]);
-        const state = await readState(sql, request.courseId);
-        if (state === undefined) throw new AppError('not_found', 'COURSE_NOT_FOUND', { courseId: request.courseId });
-        return { seq: mark?.n ?? 0, epoch: await readEpoch(sql), state };
-      });
-    },
-  });
+  );
 }
 
 function toStored(row: OutboxRow, epoch: string) {

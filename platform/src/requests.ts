@@ -1,7 +1,8 @@
 import { RecallOutcome, RequestServiceDefinition } from '@coursewright/proto/coursewright/common/v1/requests';
-import { authorizeService, type Actor } from './actor.js';
+import type { Actor } from './actor.js';
 import { AppError } from './errors.js';
 import type { Command } from './rpc-call.js';
+import { only } from './rpc-access.js';
 import { serve, type Served } from './rpc-server.js';
 import type { Database, Sql, TxSql } from './sql.js';
 
@@ -71,23 +72,30 @@ export async function expireRequests(sql: Sql): Promise<void> {
 /** Is a command still being worked on outside a transaction (a job, an intent)? */
 export type OpenCommands = (sql: Sql, actor: string, key: string) => Promise<boolean>;
 
-/** The service that answers what became of a write with a client's key. */
-export function requestService(database: Database, isOpen: OpenCommands = async () => false): Served {
-  return serve(RequestServiceDefinition, {
-    async recall(request, call) {
-      authorizeService(call.actor);
-      return database.tx(async (sql) => {
-        const [lock] = await sql.rows<{ locked: boolean }>(statements.tryLock, [lockKey(request.actor, request.key)]);
-        const [row] = await sql.rows<RequestRow>(statements.find, [request.actor, request.key]);
-        if (row !== undefined) {
-          return row.fingerprint === request.fingerprint
-            ? { outcome: RecallOutcome.DONE, result: row.result }
-            : { outcome: RecallOutcome.MISMATCH };
-        }
-        if (!lock?.locked || (await isOpen(sql, request.actor, request.key)))
-          return { outcome: RecallOutcome.IN_FLIGHT };
-        return { outcome: RecallOutcome.NONE };
-      });
+/** The service that answers what became of a write with a client's key. `askers` names who may ask. */
+export function requestService(
+  database: Database,
+  askers: readonly string[],
+  isOpen: OpenCommands = async () => false,
+): Served {
+  return serve(
+    RequestServiceDefinition,
+    { recall: only(...askers) },
+    {
+      async recall(request) {
+        return database.tx(async (sql) => {
+          const [lock] = await sql.rows<{ locked: boolean }>(statements.tryLock, [lockKey(request.actor, request.key)]);
+          const [row] = await sql.rows<RequestRow>(statements.find, [request.actor, request.key]);
+          if (row !== undefined) {
+            return row.fingerprint === request.fingerprint
+              ? { outcome: RecallOutcome.DONE, result: row.result }
+              : { outcome: RecallOutcome.MISMATCH };
+          }
+          if (!lock?.locked || (await isOpen(sql, request.actor, request.key)))
+            return { outcome: RecallOutcome.IN_FLIGHT };
+          return { outcome: RecallOutcome.NONE };
+        });
+      },
     },
-  });
+  );
 }

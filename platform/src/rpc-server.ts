@@ -14,6 +14,7 @@ import { AppError, isTransient, toAppError } from './errors.js';
 import type { TokenVerifier } from './internal-token.js';
 import type { Logger } from './logger.js';
 import { latency } from './metrics.js';
+import { mayCall, type Callers, type Decisions } from './rpc-access.js';
 import { fromMetadata, type CallContext } from './rpc-call.js';
 import {
   toGrpcDefinition,
@@ -37,12 +38,17 @@ export type Handlers<D extends ServiceDefinition> = { readonly [K in keyof D['me
 /** A service with its handlers, ready to be served. */
 export interface Served {
   readonly definition: ServiceDefinition;
+  readonly callers: Readonly<Record<string, Callers>>;
   readonly handlers: Readonly<Record<string, unknown>>;
 }
 
-/** Ties handlers to their contract; the compiler finds what is missing or misshapen. */
-export function serve<D extends ServiceDefinition>(definition: D, handlers: Handlers<D>): Served {
-  return { definition, handlers: handlers };
+/** Ties handlers, and who may call them, to their contract; the compiler finds what is missing or misshapen. */
+export function serve<D extends ServiceDefinition>(
+  definition: D,
+  callers: Decisions<D>,
+  handlers: Handlers<D>,
+): Served {
+  return { definition, callers, handlers };
 }
 
 export interface RpcServerOptions {
@@ -64,7 +70,7 @@ const maxMessageBytes = 8 * 1024 * 1024;
 const longestCallMs = 60_000;
 const callDuration = latency('rpc_server_call_duration_seconds', 'Time of a served gRPC call', ['method', 'outcome']);
 
-/** A gRPC server whose every handler runs with a checked actor, a deadline, a span, a metric and errors that cross the wire whole. */
+/** A gRPC server whose every handler runs with a checked actor who may call it, a deadline, a span, a metric and errors that cross the wire whole. */
 export function createRpcServer(options: RpcServerOptions): RpcServer {
   const server = new Server({
     'grpc.max_receive_message_length': maxMessageBytes,
@@ -72,10 +78,9 @@ export function createRpcServer(options: RpcServerOptions): RpcServer {
   });
   const health = new HealthImplementation({ '': 'NOT_SERVING' });
   health.addToServer(server);
-  for (const { definition, handlers } of options.services) {
-    const bound = Object.entries(definition.methods).map(
-      ([key, method]) => [key, bind(definition, method, handlers[key], options)] as const,
-    );
+  for (const served of options.services) {
+    const { definition } = served;
+    const bound = Object.keys(definition.methods).map((key) => [key, bind(served, key, options)] as const);
     server.addService(toGrpcDefinition(definition), Object.fromEntries(bound));
   }
   return {
@@ -104,20 +109,17 @@ type AnyCall =
   | ServerDuplexStream<unknown, unknown>;
 
 /** The one wrapper round every handler: grpc-js would let a rejected promise end the process. */
-function bind(
-  service: ServiceDefinition,
-  method: MethodDefinition,
-  handler: unknown,
-  options: RpcServerOptions,
-): UntypedHandleCall {
-  const name = `${service.fullName}/${method.name}`;
+function bind({ definition, callers, handlers }: Served, key: string, options: RpcServerOptions): UntypedHandleCall {
+  const method = definition.methods[key]!;
+  const handler = handlers[key];
+  const entry = { name: `${definition.fullName}/${method.name}`, callers: callers[key]! };
   const run = handler as (input: unknown, context: CallContext) => Promise<unknown>;
   const stream = handler as (input: unknown, context: CallContext) => AsyncIterable<unknown>;
   const partial = (message: unknown): unknown =>
     (method.responseType as { fromPartial(value: unknown): unknown }).fromPartial(message);
   if (method.responseStream) {
     return (call: ServerWritableStream<unknown, unknown>) => {
-      guard(name, call, options, async (context) => {
+      guard(entry, call, options, async (context) => {
         for await (const message of stream(call.request, context)) {
           if (context.signal.aborted) return;
           if (!call.write(partial(message))) await drained(call, context.signal);
@@ -131,7 +133,7 @@ function bind(
     call: ServerUnaryCall<unknown, unknown> | ServerReadableStream<unknown, unknown>,
     reply: sendUnaryData<unknown>,
   ) => {
-    guard(name, call, options, (context) =>
+    guard(entry, call, options, (context) =>
       run(method.requestStream ? call : (call as ServerUnaryCall<unknown, unknown>).request, context),
     )
       .then((response) => reply(null, partial(response)))
@@ -148,7 +150,7 @@ function drained(call: ServerWritableStream<unknown, unknown>, signal: AbortSign
 }
 
 async function guard<T>(
-  name: string,
+  { name, callers }: { readonly name: string; readonly callers: Callers },
   call: AnyCall,
   options: RpcServerOptions,
   work: (context: CallContext) => Promise<T>,
@@ -168,6 +170,7 @@ async function guard<T>(
       async () => {
         if (headers instanceof AppError) throw headers;
         const actor = await options.verifier.verify(headers.token);
+        if (!mayCall(actor, callers)) throw new AppError('permission_denied', 'FORBIDDEN', { method: name });
         const { signal, deadline, end } = lifeOf(call);
         return await work({ ...headers, actor, signal, deadline }).finally(end);
       },

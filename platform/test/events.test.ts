@@ -49,7 +49,7 @@ class Pair {
     for (const database of [this.sourceDb, this.ownDb]) await database.pool.query(commonSql);
     await this.ownDb.pool.query(effects);
     const state = async (): Promise<Record<string, unknown>> => ({ from: 'state' });
-    const server = keys.server([eventSourceService(this.sourceDb, state)]);
+    const server = keys.server([eventSourceService(this.sourceDb, state, ['own'])]);
     const channel: Channel = openChannel(this.source, `127.0.0.1:${await server.start()}`);
     const effect = async (sql: TxSql, event: Event): Promise<void> => {
       if (this.poisoned.has(event.id) || event.data['poison'] === true) throw new Error('poison');

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { anyone } from '../src/testing/anyone.js';
 import { RequestServiceDefinition, RecallOutcome } from '@coursewright/proto/coursewright/common/v1/requests';
 import { ContentServiceDefinition } from '@coursewright/proto/coursewright/content/v1/content';
 import { AppError } from '@coursewright/platform/errors';
@@ -41,6 +42,7 @@ describe('gRPC', () => {
       return { stored };
     },
     startImport: never,
+    checkBodies: never,
   };
 
   beforeAll(async () => {
@@ -53,13 +55,13 @@ describe('gRPC', () => {
       verifier: createTokenVerifier(keys.public),
       logger: createLogger('test', 'silent'),
       services: [
-        serve(RequestServiceDefinition, {
+        serve(RequestServiceDefinition, anyone(RequestServiceDefinition), {
           recall: async (_request, call) => {
             seen = call;
             return answer();
           },
         }),
-        serve(ContentServiceDefinition, content),
+        serve(ContentServiceDefinition, anyone(ContentServiceDefinition), content),
       ],
     });
     port = await server.start();

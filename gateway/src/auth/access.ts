@@ -27,17 +27,40 @@ export interface Accesses {
 }
 
 const freshMs = 5_000;
+/** A course that was unpublished is closed to its learners after this at the latest. */
+const confirmedMs = 1_000;
 
-/** Asks catalog, and keeps its answers for 5 s at most; a course that is not there is asked for anew each time. */
-export function createAccesses(peers: Pick<Peers, 'catalog'>, minter: Pick<TokenMinter, 'mintOwn'>): Accesses {
+/**
+ * Asks catalog, and keeps its answers for 5 s at most; a course that is not there is asked for anew each time. What learners may
+ * see versioning says, the owner of the published pointer: a projection alone never opens a draft.
+ */
+export function createAccesses(
+  peers: Pick<Peers, 'catalog' | 'versioning'>,
+  minter: Pick<TokenMinter, 'mintOwn'>,
+): Accesses {
   const known = new LRUCache<string, { readonly asked: number; readonly access: Promise<Access> }>({
     max: 50_000,
     ttl: freshMs,
   });
+  const snapshots = new LRUCache<string, Promise<string>>({ max: 50_000, ttl: confirmedMs });
   const dropped = new LRUCache<string, number>({ max: 50_000, ttl: 2 * freshMs });
 
   const ask = async (subject: string, courseId: string): Promise<Access> =>
     peers.catalog.getAccess({ courseId, subject }, { token: await minter.mintOwn() });
+
+  const published = (courseId: string): Promise<string> => {
+    const under = snapshots.get(courseId);
+    if (under) return under;
+    const asked = minter
+      .mintOwn()
+      .then((token) => peers.versioning.getPublished({ courseId }, { token }))
+      .then(({ commit }) => commit);
+    snapshots.set(courseId, asked);
+    asked.catch(() => {
+      if (snapshots.peek(courseId) === asked) snapshots.delete(courseId);
+    });
+    return asked;
+  };
 
   const look = (subject: string, courseId: string): Promise<Access> => {
     const key = `${courseId}\n${subject}`;
@@ -57,23 +80,26 @@ export function createAccesses(peers: Pick<Peers, 'catalog'>, minter: Pick<Token
   return {
     async of(caller, courseId) {
       const access = await look(caller.sub, courseId);
-      return grant(caller, courseId, access);
+      return staffGrant(caller, courseId, access) ?? learnerGrant(caller, courseId, await published(courseId));
     },
     drop: (courseId) => void dropped.set(courseId, performance.now()),
   };
 }
 
-/** Staff see the course by their roles; anybody else is a learner of what is published, or does not know the course at all. */
-export function grant(caller: Caller, courseId: string, access: Access): CourseAccess {
+/** Staff see the course by their roles; undefined for anybody else. Throws not_found COURSE_NOT_FOUND. */
+function staffGrant(caller: Caller, courseId: string, access: Access): CourseAccess | undefined {
   const isAdmin = caller.roles.includes('admin');
   if (!access.exists && !(access.deleted && isAdmin)) throw new AppError('not_found', 'COURSE_NOT_FOUND');
   const staff = access.deleted ? [] : access.roles.filter((role) => can([role], 'course.read-draft'));
   if (isAdmin && !staff.includes('admin')) staff.push('admin');
-  if (staff.length > 0) {
-    const grants = staff.map((role) => ({ course: courseId, role }));
-    return { courseId, roles: staff, publishedCommit: null, actor: { ...caller, grants } };
-  }
-  if (access.publishedCommit === '') throw new AppError('not_found', 'COURSE_NOT_FOUND');
-  const grants = [{ course: courseId, role: 'learner', commit: access.publishedCommit }];
-  return { courseId, roles: ['learner'], publishedCommit: access.publishedCommit, actor: { ...caller, grants } };
+  if (staff.length === 0) return undefined;
+  const grants = staff.map((role) => ({ course: courseId, role }));
+  return { courseId, roles: staff, publishedCommit: null, actor: { ...caller, grants } };
+}
+
+/** Who is not staff is a learner of what is published, or does not know the course at all. Throws not_found COURSE_NOT_FOUND. */
+function learnerGrant(caller: Caller, courseId: string, commit: string): CourseAccess {
+  if (commit === '') throw new AppError('not_found', 'COURSE_NOT_FOUND');
+  const grants = [{ course: courseId, role: 'learner', commit }];
+  return { courseId, roles: ['learner'], publishedCommit: commit, actor: { ...caller, grants } };
 }

@@ -1,4 +1,5 @@
 import type { LessonDocument } from '@coursewright/course-model/lesson';
+import { anyone } from '@coursewright/platform/testing/anyone';
 import { normalizeLesson } from '@coursewright/course-model/normalize-lesson';
 import { rolesOn } from '@coursewright/platform/actor';
 import { AppError } from '@coursewright/platform/errors';
@@ -42,7 +43,8 @@ export class FakeCatalog {
     const unused = async (): Promise<never> => {
       throw new AppError('unimplemented', 'UNIMPLEMENTED');
     };
-    return serve(CatalogServiceDefinition, {
+    return serve(CatalogServiceDefinition, anyone(CatalogServiceDefinition), {
+      claimKey: async () => ({ matches: true }),
       registerCourse: unused,
       putMember: unused,
       listMembers: unused,
@@ -125,7 +127,8 @@ export class FakeContent {
         ...{ content: this.bodies.get(node.body!) ?? empty, updatedAt: new Date(0), updatedBy: 'maker' },
       };
     };
-    return serve(ContentServiceDefinition, {
+    return serve(ContentServiceDefinition, anyone(ContentServiceDefinition), {
+      checkBodies: unused,
       async *getBodies() {},
       putBodies: unused,
       saveLesson: async (request, call) => {
@@ -190,6 +193,6 @@ export class FakeContent {
 export class FakeReview {
   state = { state: 'none', tree: '' };
   served(): Served {
-    return serve(ReviewServiceDefinition, { getReviewState: async () => this.state });
+    return serve(ReviewServiceDefinition, anyone(ReviewServiceDefinition), { getReviewState: async () => this.state });
   }
 }

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { anyone } from '@coursewright/platform/testing/anyone';
 import { rolesOn } from '@coursewright/platform/actor';
 import { AppError } from '@coursewright/platform/errors';
 import { newId } from '@coursewright/platform/ids';
@@ -55,7 +56,7 @@ export class FakeRequests {
   }
 
   served(): Served {
-    return serve(RequestServiceDefinition, {
+    return serve(RequestServiceDefinition, anyone(RequestServiceDefinition), {
       recall: async ({ actor, key, fingerprint }) => {
         if (this.open.has(key)) return { outcome: RecallOutcome.IN_FLIGHT };
         const found = this.kept.get(`${actor}\n${key}`);
@@ -157,13 +158,17 @@ export class FakeVersioning {
     const unused = async (): Promise<never> => {
       throw new AppError('unimplemented', 'UNIMPLEMENTED');
     };
-    return serve(VersioningServiceDefinition, {
+    return serve(VersioningServiceDefinition, anyone(VersioningServiceDefinition), {
       createCourse: unused,
       graft: unused,
       dropImport: unused,
       resolveRef: unused,
       listNodes: unused,
-      checkIntegrity: unused,
+      closeCourse: unused,
+      checkIntegrity: async function* () {
+        yield {};
+      },
+      getPublished: async ({ courseId }) => ({ commit: this.repositories.get(courseId)?.published ?? '', version: 1 }),
       locate: async ({ ids }) => ({
         homes: ids.flatMap((nodeId) =>
           [...this.repositories].flatMap(([courseId, { commits }]) =>

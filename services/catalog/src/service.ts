@@ -18,6 +18,7 @@ import { cardRows } from './store/card-rows.js';
 import { intentRows } from './store/intent-rows.js';
 import { projectionRows } from './store/projection-rows.js';
 import { registryRows } from './store/registry-rows.js';
+import { eventConsumers, keyAskers } from './rpc/callers.js';
 
 /** Wires the catalog. Nothing runs before its parts are started. */
 export async function createService(config: CatalogConfig): Promise<Part[]> {
@@ -46,11 +47,19 @@ export async function createService(config: CatalogConfig): Promise<Part[]> {
     outbox,
     services: [
       catalogService(deps),
-      eventSourceService(database, async (sql, courseId) => {
-        const course = await registryRows.find(sql, courseId);
-        return course && catalogState(course);
-      }),
-      requestService(database, async (sql, actor, key) => (await intentRows.findOpen(sql, actor, key)) !== undefined),
+      eventSourceService(
+        database,
+        async (sql, courseId) => {
+          const course = await registryRows.find(sql, courseId);
+          return course && catalogState(course);
+        },
+        eventConsumers,
+      ),
+      requestService(
+        database,
+        keyAskers,
+        async (sql, actor, key) => (await intentRows.findOpen(sql, actor, key)) !== undefined,
+      ),
     ],
     subscriptions: [
       { subscription: versioningEvents(deps), channel: versioning },

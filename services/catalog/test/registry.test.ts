@@ -225,7 +225,6 @@ describe('deleting and restoring', () => {
       deleted: true,
       archived: false,
       roles: [],
-      publishedCommit: '',
     });
     expect(await listAll(world, await world.callers.as('own'))).toEqual([]);
     expect(await listAll(world, await world.callers.as('eve'))).not.toContain(id);
@@ -270,7 +269,6 @@ describe('access', () => {
       deleted: false,
       archived: false,
       roles: ['learner'],
-      publishedCommit: hashOf(`commit of tree of ${id}`),
     });
     expect(await access('own', newId())).toEqual([]);
     expect(await access('own', 'no id')).toEqual([]);

@@ -15,6 +15,7 @@ import { createVersioningClient } from './rpc/versioning-client.js';
 import { createImportStore } from './store/imports.js';
 import { openBodyStore } from './store/mongo-bodies.js';
 import { createSpool } from './store/spool.js';
+import { eventConsumers, keyAskers } from './rpc/callers.js';
 
 const RENDERED_SECONDS = 24 * 60 * 60;
 
@@ -55,8 +56,8 @@ export async function createService(config: Config): Promise<{ parts: Part[]; lo
     outbox,
     services: [
       service,
-      eventSourceService(database, async (_sql, courseId) => ({ courseId })),
-      requestService(database),
+      eventSourceService(database, async (_sql, courseId) => ({ courseId }), eventConsumers),
+      requestService(database, keyAskers),
     ],
     checks: [
       { name: 'mongodb', required: false, isUp: () => bodies.isUp() },

@@ -10,6 +10,7 @@ import { deploymentService } from './rpc/deployment-service.js';
 import { trees } from './rpc/trees.js';
 import { openDeploymentDatabase, type DeploymentTx } from './store/client.js';
 import { contentRows, syncRows } from './store/content-rows.js';
+import { eventConsumers, keyAskers } from './rpc/callers.js';
 
 /** Wires deployment. Nothing runs before its parts are started. */
 export async function createService(config: DeploymentConfig): Promise<Part[]> {
@@ -31,8 +32,8 @@ export async function createService(config: DeploymentConfig): Promise<Part[]> {
     services: [
       deploymentService({ contents: contentRows, sql: database }),
       // Nothing of this service's is told in events yet, so there is no course with a state behind them.
-      eventSourceService(database, async () => undefined),
-      requestService(database),
+      eventSourceService(database, async () => undefined, eventConsumers),
+      requestService(database, keyAskers),
     ],
     subscriptions: [{ subscription: versioningEvents({ ...deps, onSyncNeeded: sync.wake }), channel: versioning }],
     // Rows of removed nodes are nowhere else, so nothing is deleted: every course is listed anew instead.

@@ -1,4 +1,5 @@
 import { createHash, randomBytes } from 'node:crypto';
+import { anyone } from '@coursewright/platform/testing/anyone';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { NodeKind } from '@coursewright/proto/coursewright/common/v1/common';
 import { DeploymentServiceDefinition } from '@coursewright/proto/coursewright/deployment/v1/deployment';
@@ -37,29 +38,27 @@ beforeAll(async () => {
   callers = testCallers(keys);
   testDatabase = await createTestDatabase('deployment', new URL('../prisma/migrations', import.meta.url).pathname);
   const { listNodes } = VersioningServiceDefinition.methods;
+  const onlyList = { ...VersioningServiceDefinition, methods: { listNodes } };
   versioning = await startEventSource('versioning', keys, [
-    serve(
-      { ...VersioningServiceDefinition, methods: { listNodes } },
-      {
-        async listNodes(request, call) {
-          expect(call.actor.sub).toBe('service:deployment');
-          listed.push(request);
-          await beforeAnswer(request);
-          const tree = trees.get(`${request.courseId} ${request.ref}`) ?? trees.get(`${request.courseId} `);
-          if (tree === undefined) throw new AppError('not_found', 'COMMIT_NOT_FOUND');
-          // Two nodes a page, so that paging is needed.
-          const start = Number(request.cursor || 0);
-          const all = [...tree];
-          return {
-            nodes: all.slice(start, start + 2).map(([id, title]) => ({
-              ...{ id, courseId: request.courseId, kind: NodeKind.ASSIGNMENT, fields: { title, submittable: true } },
-              ...{ commit: hashOf('listed'), updatedAt: new Date(at) },
-            })),
-            next: start + 2 < all.length ? String(start + 2) : '',
-          };
-        },
+    serve(onlyList, anyone(onlyList), {
+      async listNodes(request, call) {
+        expect(call.actor.sub).toBe('service:deployment');
+        listed.push(request);
+        await beforeAnswer(request);
+        const tree = trees.get(`${request.courseId} ${request.ref}`) ?? trees.get(`${request.courseId} `);
+        if (tree === undefined) throw new AppError('not_found', 'COMMIT_NOT_FOUND');
+        // Two nodes a page, so that paging is needed.
+        const start = Number(request.cursor || 0);
+        const all = [...tree];
+        return {
+          nodes: all.slice(start, start + 2).map(([id, title]) => ({
+            ...{ id, courseId: request.courseId, kind: NodeKind.ASSIGNMENT, fields: { title, submittable: true } },
+            ...{ commit: hashOf('listed'), updatedAt: new Date(at) },
+          })),
+          next: start + 2 < all.length ? String(start + 2) : '',
+        };
       },
-    ),
+    }),
   ]);
   const parts = await createService({
     name,

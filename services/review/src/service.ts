@@ -9,6 +9,7 @@ import { readReviewState } from './operations/get-review-state.js';
 import { reviewService } from './rpc/review-service.js';
 import { openReviewDatabase, type ReviewTx } from './store/client.js';
 import { headRows, reviewRows } from './store/review-rows.js';
+import { eventConsumers, keyAskers } from './rpc/callers.js';
 
 /** Wires review. Nothing runs before its parts are started. */
 export async function createService(config: ReviewConfig): Promise<Part[]> {
@@ -27,8 +28,9 @@ export async function createService(config: ReviewConfig): Promise<Part[]> {
           ReviewState.toJSON(
             ReviewState.fromPartial(await readReviewState({ reviews: reviewRows, sql }, courseId)),
           ) as Record<string, unknown>,
+        eventConsumers,
       ),
-      requestService(database),
+      requestService(database, keyAskers),
     ],
     subscriptions: [{ subscription: versioningEvents(headRows), channel: versioning }],
     resetProjections: (tx) => headRows.reset(tx),

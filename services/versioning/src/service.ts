@@ -14,6 +14,7 @@ import { historyRoutes } from './rpc/history-routes.js';
 import { treeRoutes } from './rpc/tree-routes.js';
 import { writeRoutes } from './rpc/write-routes.js';
 import { createStore } from './store/store.js';
+import { callers, eventConsumers, keyAskers } from './rpc/callers.js';
 
 /** The parts of the versioning service, in the order they start. */
 export async function createService(
@@ -29,9 +30,13 @@ export async function createService(
     pool: database.pool,
     outbox,
     services: [
-      serve(VersioningServiceDefinition, { ...writeRoutes(deps), ...treeRoutes(deps), ...historyRoutes(deps) }),
-      eventSourceService(database, (_sql, courseId) => readState(store, courseId)),
-      requestService(database),
+      serve(VersioningServiceDefinition, callers, {
+        ...writeRoutes(deps),
+        ...treeRoutes(deps),
+        ...historyRoutes(deps),
+      }),
+      eventSourceService(database, (_sql, courseId) => readState(store, courseId), eventConsumers),
+      requestService(database, keyAskers),
     ],
   });
   return { parts, logger: base.logger };

@@ -1,3 +1,4 @@
+import type { IntegrityProgress } from '@coursewright/proto/coursewright/versioning/v1/versioning';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { NodeKind } from '@coursewright/proto/coursewright/common/v1/common';
 import { RecallOutcome } from '@coursewright/proto/coursewright/common/v1/requests';
@@ -6,6 +7,11 @@ import { newId } from '@coursewright/platform/ids';
 import { bodyHash } from './support/model.js';
 import { command, startService, type TestService } from './support/service.js';
 
+const checked = async (courseId: string, options: { token: string }): Promise<IntegrityProgress[]> => {
+  const messages: IntegrityProgress[] = [];
+  for await (const message of service.client.checkIntegrity({ courseId }, options)) messages.push(message);
+  return messages;
+};
 let service: TestService;
 let author: { token: string };
 const courseId = newId();
@@ -377,10 +383,10 @@ describe('an import', () => {
     expect(node).toMatchObject({ commit: grafted.commit, updatedBy: 'importer' });
     const unitNode = await service.client.getNode({ courseId: target, nodeId: unitId }, owner);
     expect(unitNode.node).toMatchObject({ source, commit: grafted.commit });
-    expect(await service.client.checkIntegrity({ courseId: target }, owner)).toMatchObject({
-      ok: true,
-      problems: [],
-      bodies: [bodyHash(9)],
+    expect((await checked(target, owner)).at(-1)).toMatchObject({
+      done: true,
+      problemCount: 0,
+      bodies: 1,
     });
 
     const again = `import/${newId()}`;
@@ -405,7 +411,7 @@ describe('an import', () => {
       'stale',
       'STALE',
     );
-    expect((await service.client.checkIntegrity({ courseId: target }, owner)).problems).toEqual([]);
+    expect((await checked(target, owner)).flatMap(({ problems }) => problems)).toEqual([]);
   });
 });
 

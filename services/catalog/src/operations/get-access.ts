@@ -1,4 +1,3 @@
-import { authorizeService, type Actor } from '@coursewright/platform/actor';
 import { rolesOf } from '../domain/member.js';
 import type { Deps } from './ports.js';
 
@@ -8,20 +7,16 @@ export interface Access {
   readonly deleted: boolean;
   readonly archived: boolean;
   readonly roles: readonly string[];
-  readonly publishedCommit: string;
 }
 
 /**
  * The roles of a subject on a course as they are now; nobody has any on a deleted one.
- * For our services only: throws permission_denied FORBIDDEN.
  */
 export async function getAccess(
   deps: Pick<Deps, 'database' | 'registry'>,
-  actor: Actor,
   asked: { readonly courseId: string; readonly subject: string },
 ): Promise<Access> {
-  authorizeService(actor);
-  const none = { exists: false, deleted: false, archived: false, roles: [], publishedCommit: '' };
+  const none = { exists: false, deleted: false, archived: false, roles: [] };
   const row = await deps.registry.readAccess(deps.database, asked.courseId, asked.subject);
   if (row === undefined) return none;
   if (row.course.deletedAt !== undefined) return { ...none, deleted: true };
@@ -30,6 +25,5 @@ export async function getAccess(
     deleted: false,
     archived: row.course.archivedAt !== undefined,
     roles: rolesOf(row.course.owner, asked.subject, row.roles),
-    publishedCommit: row.publishedCommit,
   };
 }

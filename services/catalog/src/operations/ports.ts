@@ -37,8 +37,6 @@ export interface MemberPage {
 export interface AccessRow {
   readonly course: Course;
   readonly roles: readonly string[];
-  /** Empty when learners see nothing. */
-  readonly publishedCommit: string;
 }
 
 /** A course that is being made. */

@@ -3,6 +3,7 @@ import {
   CourseRecord,
   type CourseCard,
 } from '@coursewright/proto/coursewright/catalog/v1/catalog';
+import { AppError } from '@coursewright/platform/errors';
 import { isId } from '@coursewright/platform/ids';
 import type { CallContext } from '@coursewright/platform/rpc-call';
 import { serve, type Served } from '@coursewright/platform/rpc-server';
@@ -18,10 +19,11 @@ import type { Caller, Deps } from '../operations/ports.js';
 import { putMember } from '../operations/put-member.js';
 import { registerCourse } from '../operations/register-course.js';
 import { restoreCourse } from '../operations/restore-course.js';
+import { callers } from './callers.js';
 
 /** The catalog's RPCs: each asks its operation. */
 export function catalogService(deps: Deps): Served {
-  return serve(CatalogServiceDefinition, {
+  return serve(CatalogServiceDefinition, callers, {
     createCourse: async (request, call) => toRecord(await createCourse(deps, callerOf(call), request.fields ?? {})),
     registerCourse: async (request, call) => toRecord(await registerCourse(deps, callerOf(call), request)),
     getCourse: async (request, call) => toRecord(await getCourse(deps, call.actor, known(request.courseId))),
@@ -41,11 +43,14 @@ export function catalogService(deps: Deps): Served {
       known(request.courseId);
       return toRecord(await restoreCourse(deps, callerOf(call), request));
     },
-    async getAccess(request, call) {
+    async getAccess(request) {
       // An id that cannot be is a course that does not exist: the gateway asks with whatever a client sent.
       const courseId = isId(request.courseId) ? request.courseId : '00000000-0000-0000-0000-000000000000';
-      const { roles, ...access } = await getAccess(deps, call.actor, { courseId, subject: request.subject });
+      const { roles, ...access } = await getAccess(deps, { courseId, subject: request.subject });
       return { ...access, roles: [...roles] };
+    },
+    async claimKey() {
+      throw new AppError('unimplemented', 'UNIMPLEMENTED');
     },
     async putMember(request, call) {
       known(request.courseId);

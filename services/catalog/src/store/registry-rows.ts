@@ -60,8 +60,7 @@ const statements = {
   access: {
     name: 'registry_access',
     text: `SELECT ${courseColumns},
-             ARRAY(SELECT m.role FROM member m WHERE m.course_id = r.course_id AND m.subject = $2::text) AS roles,
-             (SELECT p.facts #>> '{published,commit}' FROM course_projection p WHERE p.course_id = r.course_id) AS published_commit
+             ARRAY(SELECT m.role FROM member m WHERE m.course_id = r.course_id AND m.subject = $2::text) AS roles
            FROM course_registry r WHERE r.course_id = $1::uuid`,
   },
   hasRole: {
@@ -102,9 +101,9 @@ export const registryRows: Registry = {
     return rows.map(toMember);
   },
   async readAccess(sql, courseId, subject) {
-    type Row = CourseRow & { readonly roles: string[]; readonly published_commit: string | null };
+    type Row = CourseRow & { readonly roles: string[] };
     const [row] = await sql.rows<Row>(statements.access, [courseId, subject]);
-    return row && { course: toCourse(row), roles: row.roles, publishedCommit: row.published_commit ?? '' };
+    return row && { course: toCourse(row), roles: row.roles };
   },
   async hasRoleAnywhere(sql, subject, roles) {
     const [row] = await sql.rows<{ found: boolean }>(statements.hasRole, [subject, roles]);

@@ -1,4 +1,5 @@
 import { createHash, randomBytes } from 'node:crypto';
+import { anyone } from '@coursewright/platform/testing/anyone';
 import { CatalogServiceDefinition, type ListCoursesRequest } from '@coursewright/proto/coursewright/catalog/v1/catalog';
 import { RequestServiceDefinition } from '@coursewright/proto/coursewright/common/v1/requests';
 import { VersioningServiceDefinition } from '@coursewright/proto/coursewright/versioning/v1/versioning';
@@ -41,7 +42,7 @@ export async function startWorld(options: { redisUrl?: string } = {}): Promise<W
   const { createCourse } = VersioningServiceDefinition.methods;
   const onlyCreate = { ...VersioningServiceDefinition, methods: { createCourse } };
   const versioning = await startEventSource('versioning', keys, [
-    serve(onlyCreate, {
+    serve(onlyCreate, anyone(onlyCreate), {
       async createCourse({ courseId, fields }, call) {
         await world.onCreate(courseId, fields ?? {}, call.actor);
         return { courseId, branch: 'main', commit: hashOf(`first ${courseId}`) };

@@ -1,5 +1,4 @@
 import { ContentServiceDefinition, type StartImportRequest } from '@coursewright/proto/coursewright/content/v1/content';
-import { authorizeService } from '@coursewright/platform/actor';
 import { AppError } from '@coursewright/platform/errors';
 import { serve, type Served } from '@coursewright/platform/rpc-server';
 import { diffBodies } from '../operations/diff-bodies.js';
@@ -11,6 +10,7 @@ import { saveLesson } from '../operations/save-lesson.js';
 import { startImport, type ImportHeader } from '../operations/start-import.js';
 import { getBodies, putBodies } from '../operations/transfer-bodies.js';
 import { toDiff, toImport, toLesson, toRendered } from './convert.js';
+import { callers } from './callers.js';
 
 /** What the service's handlers need. */
 export interface ContentDeps {
@@ -27,7 +27,7 @@ export interface ContentDeps {
 
 /** The methods of coursewright.content.v1.ContentService, each one operation. */
 export function contentService(deps: ContentDeps): Served {
-  return serve(ContentServiceDefinition, {
+  return serve(ContentServiceDefinition, callers, {
     async saveLesson(request, call) {
       const { courseId, lessonId, branch, content, expectedBody, expectedHead, message, kind } = request;
       const input = { courseId, lessonId, branch, content, message, kind };
@@ -55,14 +55,16 @@ export function contentService(deps: ContentDeps): Served {
       }
     },
     putBodies: async (requests, call) => ({ stored: await putBodies(deps, requests, call) }),
+    checkBodies: async () => {
+      throw new AppError('unimplemented', 'UNIMPLEMENTED');
+    },
     async startImport(requests, call) {
       const { header, chunks } = await readHeader(requests);
       const started = { ...deps, maxBytes: deps.maxImportBytes, onStarted: deps.wakeImports };
       return toImport(await startImport(started, { header, chunks }, call));
     },
     getImport: async (request, call) => toImport(await getImport(deps, request.id, call)),
-    async locate(request, call) {
-      authorizeService(call.actor);
+    async locate(request) {
       if (request.kind !== 'import') throw new AppError('invalid_argument', 'UNKNOWN_KIND', { kind: request.kind });
       const job = await locateImport(deps, request.id);
       if (!job) return {};

@@ -80,5 +80,6 @@ export function toImport(job: ImportJob): Import {
     startedAt: job.startedAt,
     finishedAt: job.finishedAt ?? undefined,
     revision: job.revision,
+    replayed: false,
   };
 }

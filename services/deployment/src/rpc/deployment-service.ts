@@ -6,13 +6,14 @@ import { courseNotFound } from '../domain/errors.js';
 import { kindToProto } from '../node-kind.js';
 import { listContents } from '../operations/list-contents.js';
 import type { Contents } from '../operations/ports.js';
+import { callers } from './callers.js';
 
 /** Deployment's RPCs. */
 export function deploymentService<Tx extends TxSql>(deps: {
   readonly contents: Contents<Tx>;
   readonly sql: Sql;
 }): Served {
-  return serve(DeploymentServiceDefinition, {
+  return serve(DeploymentServiceDefinition, callers, {
     async listSubmittableContents(request, call) {
       if (!isId(request.courseId)) throw courseNotFound(request.courseId.slice(0, 100));
       const { contents, next } = await listContents(deps, call.actor, request);

@@ -5,10 +5,11 @@ import type { Sql } from '@coursewright/platform/sql';
 import { courseNotFound } from '../domain/errors.js';
 import { getReviewState } from '../operations/get-review-state.js';
 import type { Reviews } from '../operations/ports.js';
+import { callers } from './callers.js';
 
 /** Review's RPCs. */
 export function reviewService(deps: { readonly reviews: Reviews; readonly sql: Sql }): Served {
-  return serve(ReviewServiceDefinition, {
+  return serve(ReviewServiceDefinition, callers, {
     async getReviewState(request, call) {
       if (!isId(request.courseId)) throw courseNotFound(request.courseId.slice(0, 100));
       return getReviewState(deps, call.actor, request.courseId);

@@ -68,17 +68,18 @@ export function historyRoutes({ store }: Deps): Pick<All, HistoryReads> {
       });
       return { branches: branches.map(toBranchMessage), next: toCursor(next === null ? null : { after: next }) };
     },
-    async checkIntegrity({ courseId }, call) {
+    async *checkIntegrity({ courseId }, call) {
       checkIds({ courseId });
       authorizeStaff(call.actor, courseId);
       const report = await checkIntegrity(store, courseId, call.signal);
       const { commits, objects, bodies, problems } = report;
-      return {
-        ok: problems.length === 0,
+      yield {
         commits,
         objects,
-        bodies: [...bodies],
+        bodies: bodies.length,
         problems: problems.map((problem) => ({ ...problem })),
+        problemCount: problems.length,
+        done: true,
       };
     },
   };

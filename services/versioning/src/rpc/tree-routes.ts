@@ -11,7 +11,8 @@ import { checkIds, fromCursor, isCount, refuse, toCursor, toKinds, toLimit } fro
 import { childrenCursor, toNode, toOutlineNode, toResolvedRef } from './views.js';
 
 type All = Handlers<typeof VersioningServiceDefinition>;
-type TreeReads = 'locate' | 'resolveRef' | 'getCourse' | 'getOutline' | 'getNode' | 'listChildren' | 'listNodes';
+type TreeReads =
+  'locate' | 'resolveRef' | 'getPublished' | 'getCourse' | 'getOutline' | 'getNode' | 'listChildren' | 'listNodes';
 const MAX_IDS = 500;
 
 interface ChildrenCursor {
@@ -28,6 +29,11 @@ export function treeRoutes({ store }: Deps): Pick<All, TreeReads> {
     async resolveRef({ courseId, ref }, call) {
       checkIds({ courseId });
       return toResolvedRef(await resolveFor(store, call.actor, courseId, ref));
+    },
+    async getPublished({ courseId }) {
+      checkIds({ courseId });
+      const course = await store.course(courseId, '');
+      return { commit: course?.published ?? '', version: course?.publishedVersion ?? 0 };
     },
     async getCourse({ courseId, ref }, call) {
       checkIds({ courseId });

@@ -49,6 +49,7 @@ export function toNode(view: NodeView): Node {
     commit: changed.hash,
     updatedAt: changed.at,
     updatedBy: changed.author,
+    audience: '',
   };
 }
 
@@ -120,6 +121,7 @@ export function toCompareItem(item: NodeDiff): WireItem {
     to: toPlace(item.to),
     fromBody: item.before?.body ?? '',
     toBody: item.after?.body ?? '',
+    fromKind: toWireKind('course'),
   };
 }
 

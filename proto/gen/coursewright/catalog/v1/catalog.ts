@@ -107,7 +107,11 @@ export interface FacetValue {
 export interface DeleteCourseRequest {
   courseId: string;
   /** Unset: whatever revision it has. */
-  expectedRevision?: number | undefined;
+  expectedRevision?:
+    | number
+    | undefined;
+  /** Hash of the root node of the default branch; empty: whatever is there. Checked in versioning, which closes the course to writes. */
+  expectedTree: string;
 }
 
 export interface RestoreCourseRequest {
@@ -127,8 +131,19 @@ export interface Access {
   archived: boolean;
   /** The owner has "admin". */
   roles: string[];
-  /** What learners see, by the projection; empty when unpublished. */
-  publishedCommit: string;
+}
+
+export interface ClaimKeyRequest {
+  /** The person whose key it is. */
+  actor: string;
+  key: string;
+  /** Hash of method, path, query and body bytes as received. */
+  fingerprint: string;
+}
+
+export interface ClaimKeyResponse {
+  /** False: the key was used for another request. */
+  matches: boolean;
 }
 
 export interface PutMemberRequest {
@@ -1526,7 +1541,7 @@ export const FacetValue: MessageFns<FacetValue> = {
 };
 
 function createBaseDeleteCourseRequest(): DeleteCourseRequest {
-  return { courseId: "", expectedRevision: undefined };
+  return { courseId: "", expectedRevision: undefined, expectedTree: "" };
 }
 
 export const DeleteCourseRequest: MessageFns<DeleteCourseRequest> = {
@@ -1536,6 +1551,9 @@ export const DeleteCourseRequest: MessageFns<DeleteCourseRequest> = {
     }
     if (message.expectedRevision !== undefined) {
       writer.uint32(16).int64(message.expectedRevision);
+    }
+    if (message.expectedTree !== "") {
+      writer.uint32(26).string(message.expectedTree);
     }
     return writer;
   },
@@ -1569,6 +1587,14 @@ export const DeleteCourseRequest: MessageFns<DeleteCourseRequest> = {
             message.expectedRevision = longToNumber(reader.int64());
             continue;
           }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.expectedTree = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1593,6 +1619,11 @@ export const DeleteCourseRequest: MessageFns<DeleteCourseRequest> = {
         : isSet(object.expected_revision)
         ? globalThis.Number(object.expected_revision)
         : undefined,
+      expectedTree: isSet(object.expectedTree)
+        ? globalThis.String(object.expectedTree)
+        : isSet(object.expected_tree)
+        ? globalThis.String(object.expected_tree)
+        : "",
     };
   },
 
@@ -1604,6 +1635,9 @@ export const DeleteCourseRequest: MessageFns<DeleteCourseRequest> = {
     if (message.expectedRevision !== undefined) {
       obj.expectedRevision = Math.round(message.expectedRevision);
     }
+    if (message.expectedTree !== "") {
+      obj.expectedTree = message.expectedTree;
+    }
     return obj;
   },
 
@@ -1614,6 +1648,7 @@ export const DeleteCourseRequest: MessageFns<DeleteCourseRequest> = {
     const message = createBaseDeleteCourseRequest();
     message.courseId = object.courseId ?? "";
     message.expectedRevision = object.expectedRevision ?? undefined;
+    message.expectedTree = object.expectedTree ?? "";
     return message;
   },
 };
@@ -1801,7 +1836,7 @@ export const GetAccessRequest: MessageFns<GetAccessRequest> = {
 };
 
 function createBaseAccess(): Access {
-  return { exists: false, deleted: false, archived: false, roles: [], publishedCommit: "" };
+  return { exists: false, deleted: false, archived: false, roles: [] };
 }
 
 export const Access: MessageFns<Access> = {
@@ -1817,9 +1852,6 @@ export const Access: MessageFns<Access> = {
     }
     for (const v of message.roles) {
       writer.uint32(34).string(v!);
-    }
-    if (message.publishedCommit !== "") {
-      writer.uint32(42).string(message.publishedCommit);
     }
     return writer;
   },
@@ -1869,14 +1901,6 @@ export const Access: MessageFns<Access> = {
             message.roles.push(reader.string());
             continue;
           }
-          case 5: {
-            if (tag !== 42) {
-              break;
-            }
-
-            message.publishedCommit = reader.string();
-            continue;
-          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1895,11 +1919,6 @@ export const Access: MessageFns<Access> = {
       deleted: isSet(object.deleted) ? globalThis.Boolean(object.deleted) : false,
       archived: isSet(object.archived) ? globalThis.Boolean(object.archived) : false,
       roles: globalThis.Array.isArray(object?.roles) ? object.roles.map((e: any) => globalThis.String(e)) : [],
-      publishedCommit: isSet(object.publishedCommit)
-        ? globalThis.String(object.publishedCommit)
-        : isSet(object.published_commit)
-        ? globalThis.String(object.published_commit)
-        : "",
     };
   },
 
@@ -1917,9 +1936,6 @@ export const Access: MessageFns<Access> = {
     if (message.roles?.length) {
       obj.roles = message.roles;
     }
-    if (message.publishedCommit !== "") {
-      obj.publishedCommit = message.publishedCommit;
-    }
     return obj;
   },
 
@@ -1932,7 +1948,174 @@ export const Access: MessageFns<Access> = {
     message.deleted = object.deleted ?? false;
     message.archived = object.archived ?? false;
     message.roles = object.roles?.map((e) => e) || [];
-    message.publishedCommit = object.publishedCommit ?? "";
+    return message;
+  },
+};
+
+function createBaseClaimKeyRequest(): ClaimKeyRequest {
+  return { actor: "", key: "", fingerprint: "" };
+}
+
+export const ClaimKeyRequest: MessageFns<ClaimKeyRequest> = {
+  encode(message: ClaimKeyRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.actor !== "") {
+      writer.uint32(10).string(message.actor);
+    }
+    if (message.key !== "") {
+      writer.uint32(18).string(message.key);
+    }
+    if (message.fingerprint !== "") {
+      writer.uint32(26).string(message.fingerprint);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ClaimKeyRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseClaimKeyRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.actor = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.key = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.fingerprint = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ClaimKeyRequest {
+    return {
+      actor: isSet(object.actor) ? globalThis.String(object.actor) : "",
+      key: isSet(object.key) ? globalThis.String(object.key) : "",
+      fingerprint: isSet(object.fingerprint) ? globalThis.String(object.fingerprint) : "",
+    };
+  },
+
+  toJSON(message: ClaimKeyRequest): unknown {
+    const obj: any = {};
+    if (message.actor !== "") {
+      obj.actor = message.actor;
+    }
+    if (message.key !== "") {
+      obj.key = message.key;
+    }
+    if (message.fingerprint !== "") {
+      obj.fingerprint = message.fingerprint;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ClaimKeyRequest>): ClaimKeyRequest {
+    return ClaimKeyRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ClaimKeyRequest>): ClaimKeyRequest {
+    const message = createBaseClaimKeyRequest();
+    message.actor = object.actor ?? "";
+    message.key = object.key ?? "";
+    message.fingerprint = object.fingerprint ?? "";
+    return message;
+  },
+};
+
+function createBaseClaimKeyResponse(): ClaimKeyResponse {
+  return { matches: false };
+}
+
+export const ClaimKeyResponse: MessageFns<ClaimKeyResponse> = {
+  encode(message: ClaimKeyResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.matches !== false) {
+      writer.uint32(8).bool(message.matches);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ClaimKeyResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseClaimKeyResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.matches = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ClaimKeyResponse {
+    return { matches: isSet(object.matches) ? globalThis.Boolean(object.matches) : false };
+  },
+
+  toJSON(message: ClaimKeyResponse): unknown {
+    const obj: any = {};
+    if (message.matches !== false) {
+      obj.matches = message.matches;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ClaimKeyResponse>): ClaimKeyResponse {
+    return ClaimKeyResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ClaimKeyResponse>): ClaimKeyResponse {
+    const message = createBaseClaimKeyResponse();
+    message.matches = object.matches ?? false;
     return message;
   },
 };
@@ -2419,6 +2602,15 @@ export const CatalogServiceDefinition = {
       responseType: Access as typeof Access,
       responseStream: false,
       options: { idempotencyLevel: "NO_SIDE_EFFECTS" },
+    },
+    /** Binds a client's key to the first request that came with it, whichever service will own the effect; kept for 7 days. */
+    claimKey: {
+      name: "ClaimKey",
+      requestType: ClaimKeyRequest as typeof ClaimKeyRequest,
+      requestStream: false,
+      responseType: ClaimKeyResponse as typeof ClaimKeyResponse,
+      responseStream: false,
+      options: { idempotencyLevel: "IDEMPOTENT" },
     },
     /** Gives a subject a role on a course. */
     putMember: {

@@ -152,6 +152,22 @@ export interface PutBodiesResponse {
   stored: number;
 }
 
+export interface CheckBodiesRequest {
+  courseId: string;
+  /** At most 500. */
+  hashes: string[];
+}
+
+export interface CheckBodiesResponse {
+  problems: BodyProblem[];
+}
+
+export interface BodyProblem {
+  hash: string;
+  /** missing | damaged */
+  what: string;
+}
+
 export interface StartImportRequest {
   part: { $case: "header"; value: ImportHeader } | { $case: "chunk"; value: Buffer } | undefined;
 }
@@ -188,6 +204,8 @@ export interface Import {
   startedAt: Date | undefined;
   finishedAt: Date | undefined;
   revision: number;
+  /** Set by StartImport when the same key came with the same bytes before: this is what the first one started. */
+  replayed: boolean;
 }
 
 export interface ImportError {
@@ -2184,6 +2202,251 @@ export const PutBodiesResponse: MessageFns<PutBodiesResponse> = {
   },
 };
 
+function createBaseCheckBodiesRequest(): CheckBodiesRequest {
+  return { courseId: "", hashes: [] };
+}
+
+export const CheckBodiesRequest: MessageFns<CheckBodiesRequest> = {
+  encode(message: CheckBodiesRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.courseId !== "") {
+      writer.uint32(10).string(message.courseId);
+    }
+    for (const v of message.hashes) {
+      writer.uint32(18).string(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): CheckBodiesRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseCheckBodiesRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.courseId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.hashes.push(reader.string());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): CheckBodiesRequest {
+    return {
+      courseId: isSet(object.courseId)
+        ? globalThis.String(object.courseId)
+        : isSet(object.course_id)
+        ? globalThis.String(object.course_id)
+        : "",
+      hashes: globalThis.Array.isArray(object?.hashes) ? object.hashes.map((e: any) => globalThis.String(e)) : [],
+    };
+  },
+
+  toJSON(message: CheckBodiesRequest): unknown {
+    const obj: any = {};
+    if (message.courseId !== "") {
+      obj.courseId = message.courseId;
+    }
+    if (message.hashes?.length) {
+      obj.hashes = message.hashes;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<CheckBodiesRequest>): CheckBodiesRequest {
+    return CheckBodiesRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<CheckBodiesRequest>): CheckBodiesRequest {
+    const message = createBaseCheckBodiesRequest();
+    message.courseId = object.courseId ?? "";
+    message.hashes = object.hashes?.map((e) => e) || [];
+    return message;
+  },
+};
+
+function createBaseCheckBodiesResponse(): CheckBodiesResponse {
+  return { problems: [] };
+}
+
+export const CheckBodiesResponse: MessageFns<CheckBodiesResponse> = {
+  encode(message: CheckBodiesResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.problems) {
+      BodyProblem.encode(v!, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): CheckBodiesResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseCheckBodiesResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.problems.push(BodyProblem.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): CheckBodiesResponse {
+    return {
+      problems: globalThis.Array.isArray(object?.problems)
+        ? object.problems.map((e: any) => BodyProblem.fromJSON(e))
+        : [],
+    };
+  },
+
+  toJSON(message: CheckBodiesResponse): unknown {
+    const obj: any = {};
+    if (message.problems?.length) {
+      obj.problems = message.problems.map((e) => BodyProblem.toJSON(e));
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<CheckBodiesResponse>): CheckBodiesResponse {
+    return CheckBodiesResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<CheckBodiesResponse>): CheckBodiesResponse {
+    const message = createBaseCheckBodiesResponse();
+    message.problems = object.problems?.map((e) => BodyProblem.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseBodyProblem(): BodyProblem {
+  return { hash: "", what: "" };
+}
+
+export const BodyProblem: MessageFns<BodyProblem> = {
+  encode(message: BodyProblem, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.hash !== "") {
+      writer.uint32(10).string(message.hash);
+    }
+    if (message.what !== "") {
+      writer.uint32(18).string(message.what);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): BodyProblem {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseBodyProblem();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.hash = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.what = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): BodyProblem {
+    return {
+      hash: isSet(object.hash) ? globalThis.String(object.hash) : "",
+      what: isSet(object.what) ? globalThis.String(object.what) : "",
+    };
+  },
+
+  toJSON(message: BodyProblem): unknown {
+    const obj: any = {};
+    if (message.hash !== "") {
+      obj.hash = message.hash;
+    }
+    if (message.what !== "") {
+      obj.what = message.what;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<BodyProblem>): BodyProblem {
+    return BodyProblem.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<BodyProblem>): BodyProblem {
+    const message = createBaseBodyProblem();
+    message.hash = object.hash ?? "";
+    message.what = object.what ?? "";
+    return message;
+  },
+};
+
 function createBaseStartImportRequest(): StartImportRequest {
   return { part: undefined };
 }
@@ -2416,6 +2679,7 @@ function createBaseImport(): Import {
     startedAt: undefined,
     finishedAt: undefined,
     revision: 0,
+    replayed: false,
   };
 }
 
@@ -2480,6 +2744,9 @@ export const Import: MessageFns<Import> = {
     }
     if (message.revision !== 0) {
       writer.uint32(160).int64(message.revision);
+    }
+    if (message.replayed !== false) {
+      writer.uint32(168).bool(message.replayed);
     }
     return writer;
   },
@@ -2657,6 +2924,14 @@ export const Import: MessageFns<Import> = {
             message.revision = longToNumber(reader.int64());
             continue;
           }
+          case 21: {
+            if (tag !== 168) {
+              break;
+            }
+
+            message.replayed = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2725,6 +3000,7 @@ export const Import: MessageFns<Import> = {
         ? fromJsonTimestamp(object.finished_at)
         : undefined,
       revision: isSet(object.revision) ? globalThis.Number(object.revision) : 0,
+      replayed: isSet(object.replayed) ? globalThis.Boolean(object.replayed) : false,
     };
   },
 
@@ -2790,6 +3066,9 @@ export const Import: MessageFns<Import> = {
     if (message.revision !== 0) {
       obj.revision = Math.round(message.revision);
     }
+    if (message.replayed !== false) {
+      obj.replayed = message.replayed;
+    }
     return obj;
   },
 
@@ -2822,6 +3101,7 @@ export const Import: MessageFns<Import> = {
     message.startedAt = object.startedAt ?? undefined;
     message.finishedAt = object.finishedAt ?? undefined;
     message.revision = object.revision ?? 0;
+    message.replayed = object.replayed ?? false;
     return message;
   },
 };
@@ -3316,6 +3596,15 @@ export const ContentServiceDefinition = {
       responseType: PutBodiesResponse as typeof PutBodiesResponse,
       responseStream: false,
       options: { idempotencyLevel: "IDEMPOTENT" },
+    },
+    /** Reads bodies past the cache and names those that are not there or do not have their hash; for versioning's integrity checks. */
+    checkBodies: {
+      name: "CheckBodies",
+      requestType: CheckBodiesRequest as typeof CheckBodiesRequest,
+      requestStream: false,
+      responseType: CheckBodiesResponse as typeof CheckBodiesResponse,
+      responseStream: false,
+      options: { idempotencyLevel: "NO_SIDE_EFFECTS" },
     },
     /** Takes an archive and starts a job that imports it; the first message is the header, the others are bytes. */
     startImport: {

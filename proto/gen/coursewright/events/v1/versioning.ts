@@ -40,7 +40,11 @@ export interface Committed {
   truncated: boolean;
   /** Fields of the root node at this commit. */
   rootFields: { [key: string]: any } | undefined;
-  counts: Counts | undefined;
+  counts:
+    | Counts
+    | undefined;
+  /** Number of the row of the course's ref log that this commit made: orders the commits of all branches. */
+  logSeq: number;
 }
 
 export interface ChangeCounts {
@@ -53,7 +57,7 @@ export interface ChangeCounts {
 export interface ChangedNode {
   id: string;
   kind: NodeKind;
-  /** added | removed | moved | edited | reordered. A removed subtree lists each of its nodes. */
+  /** added | removed | moved | edited | reordered | kind_changed. A removed subtree lists each of its nodes. */
   what: string[];
   title: string;
   submittable: boolean;
@@ -148,6 +152,7 @@ function createBaseCommitted(): Committed {
     truncated: false,
     rootFields: undefined,
     counts: undefined,
+    logSeq: 0,
   };
 }
 
@@ -203,6 +208,9 @@ export const Committed: MessageFns<Committed> = {
     }
     if (message.counts !== undefined) {
       Counts.encode(message.counts, writer.uint32(138).fork()).join();
+    }
+    if (message.logSeq !== 0) {
+      writer.uint32(144).int64(message.logSeq);
     }
     return writer;
   },
@@ -356,6 +364,14 @@ export const Committed: MessageFns<Committed> = {
             message.counts = Counts.decode(reader, reader.uint32());
             continue;
           }
+          case 18: {
+            if (tag !== 144) {
+              break;
+            }
+
+            message.logSeq = longToNumber(reader.int64());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -413,6 +429,11 @@ export const Committed: MessageFns<Committed> = {
         ? object.root_fields
         : undefined,
       counts: isSet(object.counts) ? Counts.fromJSON(object.counts) : undefined,
+      logSeq: isSet(object.logSeq)
+        ? globalThis.Number(object.logSeq)
+        : isSet(object.log_seq)
+        ? globalThis.Number(object.log_seq)
+        : 0,
     };
   },
 
@@ -469,6 +490,9 @@ export const Committed: MessageFns<Committed> = {
     if (message.counts !== undefined) {
       obj.counts = Counts.toJSON(message.counts);
     }
+    if (message.logSeq !== 0) {
+      obj.logSeq = Math.round(message.logSeq);
+    }
     return obj;
   },
 
@@ -498,6 +522,7 @@ export const Committed: MessageFns<Committed> = {
     message.counts = (object.counts !== undefined && object.counts !== null)
       ? Counts.fromPartial(object.counts)
       : undefined;
+    message.logSeq = object.logSeq ?? 0;
     return message;
   },
 };
@@ -1942,6 +1967,17 @@ function fromJsonTimestamp(o: any): Date {
   } else {
     return fromTimestamp(Timestamp.fromJSON(o));
   }
+}
+
+function longToNumber(int64: { toString(): string }): number {
+  const num = globalThis.Number(int64.toString());
+  if (num > globalThis.Number.MAX_SAFE_INTEGER) {
+    throw new globalThis.Error("Value is larger than Number.MAX_SAFE_INTEGER");
+  }
+  if (num < globalThis.Number.MIN_SAFE_INTEGER) {
+    throw new globalThis.Error("Value is smaller than Number.MIN_SAFE_INTEGER");
+  }
+  return num;
 }
 
 function isObject(value: any): boolean {

@@ -255,6 +255,29 @@ export interface ResolvedRef {
   branchId: string;
 }
 
+export interface GetPublishedRequest {
+  courseId: string;
+}
+
+export interface PublishedSnapshot {
+  /** Empty when nothing is published, also when there is no such course. */
+  commit: string;
+  version: number;
+}
+
+export interface CloseCourseRequest {
+  courseId: string;
+  /** Hash of the root node of the default branch; empty means whatever it is. */
+  expectedTree: string;
+  /** False opens a closed course again. */
+  closed: boolean;
+}
+
+export interface CloseCourseResponse {
+  tree: string;
+  closed: boolean;
+}
+
 export interface GetCourseRequest {
   courseId: string;
   /** Empty means the default branch. */
@@ -309,6 +332,8 @@ export interface Node {
   commit: string;
   updatedAt: Date | undefined;
   updatedBy: string;
+  /** Whom the node is for, its ancestors' audiences counted in: learner | author | grader. */
+  audience: string;
 }
 
 export interface NodeAtRef {
@@ -336,7 +361,7 @@ export interface OutlineNode {
   fields: { [key: string]: any } | undefined;
   body: string;
   children: OutlineNode[];
-  /** Cursor for ListChildren when there are more than 1,000 children; empty otherwise. */
+  /** Cursor for ListChildren when there are more children than are listed (1,000, or fewer where they are large); empty otherwise. */
   next: string;
   childCount: number;
 }
@@ -353,7 +378,7 @@ export interface ListChildrenRequest {
   parentId: string;
   kind: NodeKind;
   cursor: string;
-  /** At most 1,000; 0 means 50. */
+  /** At most 1,000; 0 means 50. A page ends earlier when it has 3 MiB. */
   limit: number;
 }
 
@@ -363,7 +388,7 @@ export interface ListNodesRequest {
   kinds: NodeKind[];
   submittableOnly: boolean;
   cursor: string;
-  /** At most 1,000; 0 means 50. */
+  /** At most 1,000; 0 means 50. A page ends earlier when it has 3 MiB. */
   limit: number;
 }
 
@@ -406,7 +431,7 @@ export interface CompareRequest {
   from: string;
   to: string;
   cursor: string;
-  /** At most 200; 0 means 50. */
+  /** At most 200; 0 means 50. A page ends earlier when it has 3 MiB. */
   limit: number;
 }
 
@@ -425,6 +450,7 @@ export interface CompareSummary {
   renamed: number;
   reordered: number;
   edited: number;
+  kindChanged: number;
 }
 
 export interface CompareItem {
@@ -433,7 +459,7 @@ export interface CompareItem {
   title: string;
   /** Titles from the course down to the parent. */
   path: string[];
-  /** added | removed | moved | renamed | reordered | edited */
+  /** added | removed | moved | renamed | reordered | edited | kind_changed */
   changes: string[];
   fields: FieldChange[];
   from: Place | undefined;
@@ -443,6 +469,8 @@ export interface CompareItem {
   /** Hashes of the bodies when they differ; empty where there is none. */
   fromBody: string;
   toBody: string;
+  /** Set when the kind has changed: what the node was. */
+  fromKind: NodeKind;
 }
 
 export interface FieldChange {
@@ -510,18 +538,23 @@ export interface CheckIntegrityRequest {
   courseId: string;
 }
 
-export interface IntegrityReport {
-  ok: boolean;
+/** How far a check has come. Counts are of the whole check so far; problems are those found since the message before. */
+export interface IntegrityProgress {
   commits: number;
   objects: number;
-  /** Hashes of the bodies the course refers to, for content to check. */
-  bodies: string[];
-  /** At most 100. */
+  bodies: number;
+  /** At most 1,000 in one check; problem_count has them all. */
   problems: IntegrityProblem[];
+  problemCount: number;
+  /** The last message. The course is whole when problem_count is 0. */
+  done: boolean;
 }
 
 export interface IntegrityProblem {
-  /** missing_object | wrong_hash | bad_list | bad_index | two_parents | bad_commit | bad_ref_log */
+  /**
+   * missing_object | wrong_hash | bad_list | bad_index | two_parents | bad_commit | bad_ref_log | bad_ref | bad_home | missing_body |
+   * damaged_body
+   */
   what: string;
   object: string;
   message: string;
@@ -2819,6 +2852,358 @@ export const ResolvedRef: MessageFns<ResolvedRef> = {
   },
 };
 
+function createBaseGetPublishedRequest(): GetPublishedRequest {
+  return { courseId: "" };
+}
+
+export const GetPublishedRequest: MessageFns<GetPublishedRequest> = {
+  encode(message: GetPublishedRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.courseId !== "") {
+      writer.uint32(10).string(message.courseId);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): GetPublishedRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseGetPublishedRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.courseId = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): GetPublishedRequest {
+    return {
+      courseId: isSet(object.courseId)
+        ? globalThis.String(object.courseId)
+        : isSet(object.course_id)
+        ? globalThis.String(object.course_id)
+        : "",
+    };
+  },
+
+  toJSON(message: GetPublishedRequest): unknown {
+    const obj: any = {};
+    if (message.courseId !== "") {
+      obj.courseId = message.courseId;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<GetPublishedRequest>): GetPublishedRequest {
+    return GetPublishedRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<GetPublishedRequest>): GetPublishedRequest {
+    const message = createBaseGetPublishedRequest();
+    message.courseId = object.courseId ?? "";
+    return message;
+  },
+};
+
+function createBasePublishedSnapshot(): PublishedSnapshot {
+  return { commit: "", version: 0 };
+}
+
+export const PublishedSnapshot: MessageFns<PublishedSnapshot> = {
+  encode(message: PublishedSnapshot, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.commit !== "") {
+      writer.uint32(10).string(message.commit);
+    }
+    if (message.version !== 0) {
+      writer.uint32(16).int32(message.version);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PublishedSnapshot {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePublishedSnapshot();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.commit = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.version = reader.int32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): PublishedSnapshot {
+    return {
+      commit: isSet(object.commit) ? globalThis.String(object.commit) : "",
+      version: isSet(object.version) ? globalThis.Number(object.version) : 0,
+    };
+  },
+
+  toJSON(message: PublishedSnapshot): unknown {
+    const obj: any = {};
+    if (message.commit !== "") {
+      obj.commit = message.commit;
+    }
+    if (message.version !== 0) {
+      obj.version = Math.round(message.version);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<PublishedSnapshot>): PublishedSnapshot {
+    return PublishedSnapshot.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<PublishedSnapshot>): PublishedSnapshot {
+    const message = createBasePublishedSnapshot();
+    message.commit = object.commit ?? "";
+    message.version = object.version ?? 0;
+    return message;
+  },
+};
+
+function createBaseCloseCourseRequest(): CloseCourseRequest {
+  return { courseId: "", expectedTree: "", closed: false };
+}
+
+export const CloseCourseRequest: MessageFns<CloseCourseRequest> = {
+  encode(message: CloseCourseRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.courseId !== "") {
+      writer.uint32(10).string(message.courseId);
+    }
+    if (message.expectedTree !== "") {
+      writer.uint32(18).string(message.expectedTree);
+    }
+    if (message.closed !== false) {
+      writer.uint32(24).bool(message.closed);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): CloseCourseRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseCloseCourseRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.courseId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.expectedTree = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.closed = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): CloseCourseRequest {
+    return {
+      courseId: isSet(object.courseId)
+        ? globalThis.String(object.courseId)
+        : isSet(object.course_id)
+        ? globalThis.String(object.course_id)
+        : "",
+      expectedTree: isSet(object.expectedTree)
+        ? globalThis.String(object.expectedTree)
+        : isSet(object.expected_tree)
+        ? globalThis.String(object.expected_tree)
+        : "",
+      closed: isSet(object.closed) ? globalThis.Boolean(object.closed) : false,
+    };
+  },
+
+  toJSON(message: CloseCourseRequest): unknown {
+    const obj: any = {};
+    if (message.courseId !== "") {
+      obj.courseId = message.courseId;
+    }
+    if (message.expectedTree !== "") {
+      obj.expectedTree = message.expectedTree;
+    }
+    if (message.closed !== false) {
+      obj.closed = message.closed;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<CloseCourseRequest>): CloseCourseRequest {
+    return CloseCourseRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<CloseCourseRequest>): CloseCourseRequest {
+    const message = createBaseCloseCourseRequest();
+    message.courseId = object.courseId ?? "";
+    message.expectedTree = object.expectedTree ?? "";
+    message.closed = object.closed ?? false;
+    return message;
+  },
+};
+
+function createBaseCloseCourseResponse(): CloseCourseResponse {
+  return { tree: "", closed: false };
+}
+
+export const CloseCourseResponse: MessageFns<CloseCourseResponse> = {
+  encode(message: CloseCourseResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.tree !== "") {
+      writer.uint32(10).string(message.tree);
+    }
+    if (message.closed !== false) {
+      writer.uint32(16).bool(message.closed);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): CloseCourseResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseCloseCourseResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.tree = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.closed = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): CloseCourseResponse {
+    return {
+      tree: isSet(object.tree) ? globalThis.String(object.tree) : "",
+      closed: isSet(object.closed) ? globalThis.Boolean(object.closed) : false,
+    };
+  },
+
+  toJSON(message: CloseCourseResponse): unknown {
+    const obj: any = {};
+    if (message.tree !== "") {
+      obj.tree = message.tree;
+    }
+    if (message.closed !== false) {
+      obj.closed = message.closed;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<CloseCourseResponse>): CloseCourseResponse {
+    return CloseCourseResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<CloseCourseResponse>): CloseCourseResponse {
+    const message = createBaseCloseCourseResponse();
+    message.tree = object.tree ?? "";
+    message.closed = object.closed ?? false;
+    return message;
+  },
+};
+
 function createBaseGetCourseRequest(): GetCourseRequest {
   return { courseId: "", ref: "" };
 }
@@ -3217,6 +3602,7 @@ function createBaseNode(): Node {
     commit: "",
     updatedAt: undefined,
     updatedBy: "",
+    audience: "",
   };
 }
 
@@ -3266,6 +3652,9 @@ export const Node: MessageFns<Node> = {
     }
     if (message.updatedBy !== "") {
       writer.uint32(122).string(message.updatedBy);
+    }
+    if (message.audience !== "") {
+      writer.uint32(130).string(message.audience);
     }
     return writer;
   },
@@ -3403,6 +3792,14 @@ export const Node: MessageFns<Node> = {
             message.updatedBy = reader.string();
             continue;
           }
+          case 16: {
+            if (tag !== 130) {
+              break;
+            }
+
+            message.audience = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -3464,6 +3861,7 @@ export const Node: MessageFns<Node> = {
         : isSet(object.updated_by)
         ? globalThis.String(object.updated_by)
         : "",
+      audience: isSet(object.audience) ? globalThis.String(object.audience) : "",
     };
   },
 
@@ -3514,6 +3912,9 @@ export const Node: MessageFns<Node> = {
     if (message.updatedBy !== "") {
       obj.updatedBy = message.updatedBy;
     }
+    if (message.audience !== "") {
+      obj.audience = message.audience;
+    }
     return obj;
   },
 
@@ -3539,6 +3940,7 @@ export const Node: MessageFns<Node> = {
     message.commit = object.commit ?? "";
     message.updatedAt = object.updatedAt ?? undefined;
     message.updatedBy = object.updatedBy ?? "";
+    message.audience = object.audience ?? "";
     return message;
   },
 };
@@ -5288,7 +5690,7 @@ export const CompareResponse: MessageFns<CompareResponse> = {
 };
 
 function createBaseCompareSummary(): CompareSummary {
-  return { added: 0, removed: 0, moved: 0, renamed: 0, reordered: 0, edited: 0 };
+  return { added: 0, removed: 0, moved: 0, renamed: 0, reordered: 0, edited: 0, kindChanged: 0 };
 }
 
 export const CompareSummary: MessageFns<CompareSummary> = {
@@ -5310,6 +5712,9 @@ export const CompareSummary: MessageFns<CompareSummary> = {
     }
     if (message.edited !== 0) {
       writer.uint32(48).int32(message.edited);
+    }
+    if (message.kindChanged !== 0) {
+      writer.uint32(56).int32(message.kindChanged);
     }
     return writer;
   },
@@ -5375,6 +5780,14 @@ export const CompareSummary: MessageFns<CompareSummary> = {
             message.edited = reader.int32();
             continue;
           }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.kindChanged = reader.int32();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -5395,6 +5808,11 @@ export const CompareSummary: MessageFns<CompareSummary> = {
       renamed: isSet(object.renamed) ? globalThis.Number(object.renamed) : 0,
       reordered: isSet(object.reordered) ? globalThis.Number(object.reordered) : 0,
       edited: isSet(object.edited) ? globalThis.Number(object.edited) : 0,
+      kindChanged: isSet(object.kindChanged)
+        ? globalThis.Number(object.kindChanged)
+        : isSet(object.kind_changed)
+        ? globalThis.Number(object.kind_changed)
+        : 0,
     };
   },
 
@@ -5418,6 +5836,9 @@ export const CompareSummary: MessageFns<CompareSummary> = {
     if (message.edited !== 0) {
       obj.edited = Math.round(message.edited);
     }
+    if (message.kindChanged !== 0) {
+      obj.kindChanged = Math.round(message.kindChanged);
+    }
     return obj;
   },
 
@@ -5432,6 +5853,7 @@ export const CompareSummary: MessageFns<CompareSummary> = {
     message.renamed = object.renamed ?? 0;
     message.reordered = object.reordered ?? 0;
     message.edited = object.edited ?? 0;
+    message.kindChanged = object.kindChanged ?? 0;
     return message;
   },
 };
@@ -5448,6 +5870,7 @@ function createBaseCompareItem(): CompareItem {
     to: undefined,
     fromBody: "",
     toBody: "",
+    fromKind: NodeKind.UNSPECIFIED,
   };
 }
 
@@ -5482,6 +5905,9 @@ export const CompareItem: MessageFns<CompareItem> = {
     }
     if (message.toBody !== "") {
       writer.uint32(82).string(message.toBody);
+    }
+    if (message.fromKind !== NodeKind.UNSPECIFIED) {
+      writer.uint32(88).int32(nodeKindToNumber(message.fromKind));
     }
     return writer;
   },
@@ -5579,6 +6005,14 @@ export const CompareItem: MessageFns<CompareItem> = {
             message.toBody = reader.string();
             continue;
           }
+          case 11: {
+            if (tag !== 88) {
+              break;
+            }
+
+            message.fromKind = nodeKindFromJSON(reader.int32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -5615,6 +6049,11 @@ export const CompareItem: MessageFns<CompareItem> = {
         : isSet(object.to_body)
         ? globalThis.String(object.to_body)
         : "",
+      fromKind: isSet(object.fromKind)
+        ? nodeKindFromJSON(object.fromKind)
+        : isSet(object.from_kind)
+        ? nodeKindFromJSON(object.from_kind)
+        : NodeKind.UNSPECIFIED,
     };
   },
 
@@ -5650,6 +6089,9 @@ export const CompareItem: MessageFns<CompareItem> = {
     if (message.toBody !== "") {
       obj.toBody = message.toBody;
     }
+    if (message.fromKind !== NodeKind.UNSPECIFIED) {
+      obj.fromKind = nodeKindToJSON(message.fromKind);
+    }
     return obj;
   },
 
@@ -5668,6 +6110,7 @@ export const CompareItem: MessageFns<CompareItem> = {
     message.to = (object.to !== undefined && object.to !== null) ? Place.fromPartial(object.to) : undefined;
     message.fromBody = object.fromBody ?? "";
     message.toBody = object.toBody ?? "";
+    message.fromKind = object.fromKind ?? NodeKind.UNSPECIFIED;
     return message;
   },
 };
@@ -6659,31 +7102,34 @@ export const CheckIntegrityRequest: MessageFns<CheckIntegrityRequest> = {
   },
 };
 
-function createBaseIntegrityReport(): IntegrityReport {
-  return { ok: false, commits: 0, objects: 0, bodies: [], problems: [] };
+function createBaseIntegrityProgress(): IntegrityProgress {
+  return { commits: 0, objects: 0, bodies: 0, problems: [], problemCount: 0, done: false };
 }
 
-export const IntegrityReport: MessageFns<IntegrityReport> = {
-  encode(message: IntegrityReport, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
-    if (message.ok !== false) {
-      writer.uint32(8).bool(message.ok);
-    }
+export const IntegrityProgress: MessageFns<IntegrityProgress> = {
+  encode(message: IntegrityProgress, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.commits !== 0) {
-      writer.uint32(16).int64(message.commits);
+      writer.uint32(8).int64(message.commits);
     }
     if (message.objects !== 0) {
-      writer.uint32(24).int64(message.objects);
+      writer.uint32(16).int64(message.objects);
     }
-    for (const v of message.bodies) {
-      writer.uint32(34).string(v!);
+    if (message.bodies !== 0) {
+      writer.uint32(24).int64(message.bodies);
     }
     for (const v of message.problems) {
-      IntegrityProblem.encode(v!, writer.uint32(42).fork()).join();
+      IntegrityProblem.encode(v!, writer.uint32(34).fork()).join();
+    }
+    if (message.problemCount !== 0) {
+      writer.uint32(40).int64(message.problemCount);
+    }
+    if (message.done !== false) {
+      writer.uint32(48).bool(message.done);
     }
     return writer;
   },
 
-  decode(input: BinaryReader | Uint8Array, length?: number): IntegrityReport {
+  decode(input: BinaryReader | Uint8Array, length?: number): IntegrityProgress {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
     if (previousRecursionDepth >= 100) {
@@ -6692,7 +7138,7 @@ export const IntegrityReport: MessageFns<IntegrityReport> = {
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
     try {
       const end = length === undefined ? reader.len : reader.pos + length;
-      const message = createBaseIntegrityReport();
+      const message = createBaseIntegrityProgress();
       while (reader.pos < end) {
         const tag = reader.uint32();
         switch (tag >>> 3) {
@@ -6701,7 +7147,7 @@ export const IntegrityReport: MessageFns<IntegrityReport> = {
               break;
             }
 
-            message.ok = reader.bool();
+            message.commits = longToNumber(reader.int64());
             continue;
           }
           case 2: {
@@ -6709,7 +7155,7 @@ export const IntegrityReport: MessageFns<IntegrityReport> = {
               break;
             }
 
-            message.commits = longToNumber(reader.int64());
+            message.objects = longToNumber(reader.int64());
             continue;
           }
           case 3: {
@@ -6717,7 +7163,7 @@ export const IntegrityReport: MessageFns<IntegrityReport> = {
               break;
             }
 
-            message.objects = longToNumber(reader.int64());
+            message.bodies = longToNumber(reader.int64());
             continue;
           }
           case 4: {
@@ -6725,15 +7171,23 @@ export const IntegrityReport: MessageFns<IntegrityReport> = {
               break;
             }
 
-            message.bodies.push(reader.string());
+            message.problems.push(IntegrityProblem.decode(reader, reader.uint32()));
             continue;
           }
           case 5: {
-            if (tag !== 42) {
+            if (tag !== 40) {
               break;
             }
 
-            message.problems.push(IntegrityProblem.decode(reader, reader.uint32()));
+            message.problemCount = longToNumber(reader.int64());
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.done = reader.bool();
             continue;
           }
         }
@@ -6748,48 +7202,57 @@ export const IntegrityReport: MessageFns<IntegrityReport> = {
     }
   },
 
-  fromJSON(object: any): IntegrityReport {
+  fromJSON(object: any): IntegrityProgress {
     return {
-      ok: isSet(object.ok) ? globalThis.Boolean(object.ok) : false,
       commits: isSet(object.commits) ? globalThis.Number(object.commits) : 0,
       objects: isSet(object.objects) ? globalThis.Number(object.objects) : 0,
-      bodies: globalThis.Array.isArray(object?.bodies) ? object.bodies.map((e: any) => globalThis.String(e)) : [],
+      bodies: isSet(object.bodies) ? globalThis.Number(object.bodies) : 0,
       problems: globalThis.Array.isArray(object?.problems)
         ? object.problems.map((e: any) => IntegrityProblem.fromJSON(e))
         : [],
+      problemCount: isSet(object.problemCount)
+        ? globalThis.Number(object.problemCount)
+        : isSet(object.problem_count)
+        ? globalThis.Number(object.problem_count)
+        : 0,
+      done: isSet(object.done) ? globalThis.Boolean(object.done) : false,
     };
   },
 
-  toJSON(message: IntegrityReport): unknown {
+  toJSON(message: IntegrityProgress): unknown {
     const obj: any = {};
-    if (message.ok !== false) {
-      obj.ok = message.ok;
-    }
     if (message.commits !== 0) {
       obj.commits = Math.round(message.commits);
     }
     if (message.objects !== 0) {
       obj.objects = Math.round(message.objects);
     }
-    if (message.bodies?.length) {
-      obj.bodies = message.bodies;
+    if (message.bodies !== 0) {
+      obj.bodies = Math.round(message.bodies);
     }
     if (message.problems?.length) {
       obj.problems = message.problems.map((e) => IntegrityProblem.toJSON(e));
     }
+    if (message.problemCount !== 0) {
+      obj.problemCount = Math.round(message.problemCount);
+    }
+    if (message.done !== false) {
+      obj.done = message.done;
+    }
     return obj;
   },
 
-  create(base?: DeepPartial<IntegrityReport>): IntegrityReport {
-    return IntegrityReport.fromPartial(base ?? {});
+  create(base?: DeepPartial<IntegrityProgress>): IntegrityProgress {
+    return IntegrityProgress.fromPartial(base ?? {});
   },
-  fromPartial(object: DeepPartial<IntegrityReport>): IntegrityReport {
-    const message = createBaseIntegrityReport();
-    message.ok = object.ok ?? false;
+  fromPartial(object: DeepPartial<IntegrityProgress>): IntegrityProgress {
+    const message = createBaseIntegrityProgress();
     message.commits = object.commits ?? 0;
     message.objects = object.objects ?? 0;
-    message.bodies = object.bodies?.map((e) => e) || [];
+    message.bodies = object.bodies ?? 0;
     message.problems = object.problems?.map((e) => IntegrityProblem.fromPartial(e)) || [];
+    message.problemCount = object.problemCount ?? 0;
+    message.done = object.done ?? false;
     return message;
   },
 };
@@ -6958,6 +7421,27 @@ export const VersioningServiceDefinition = {
       responseStream: false,
       options: { idempotencyLevel: "NO_SIDE_EFFECTS" },
     },
+    /** What learners of a course may read now, by the owner of the pointer. The gateway asks it before it opens a course to a learner. */
+    getPublished: {
+      name: "GetPublished",
+      requestType: GetPublishedRequest as typeof GetPublishedRequest,
+      requestStream: false,
+      responseType: PublishedSnapshot as typeof PublishedSnapshot,
+      responseStream: false,
+      options: { idempotencyLevel: "NO_SIDE_EFFECTS" },
+    },
+    /**
+     * Closes a course to writes, or opens it again; the first half of a deletion. Refuses (stale STALE) unless the default branch is at
+     * the expected tree, checked under the lock that every commit takes. Idempotent: what is as asked stays so.
+     */
+    closeCourse: {
+      name: "CloseCourse",
+      requestType: CloseCourseRequest as typeof CloseCourseRequest,
+      requestStream: false,
+      responseType: CloseCourseResponse as typeof CloseCourseResponse,
+      responseStream: false,
+      options: { idempotencyLevel: "IDEMPOTENT" },
+    },
     /** Heads, published pointer, latest version and root node of a course: one indexed row and one cached object. */
     getCourse: {
       name: "GetCourse",
@@ -7042,13 +7526,16 @@ export const VersioningServiceDefinition = {
       responseStream: false,
       options: { idempotencyLevel: "NO_SIDE_EFFECTS" },
     },
-    /** Re-hashes objects and walks the closure of every ref; names what is missing or wrong. */
+    /**
+     * Re-reads and re-hashes, past every cache, all that a course's refs reach, and has content do so with the bodies; names what is
+     * missing or wrong. Tells how far it has come at least every few seconds; the last message has done set.
+     */
     checkIntegrity: {
       name: "CheckIntegrity",
       requestType: CheckIntegrityRequest as typeof CheckIntegrityRequest,
       requestStream: false,
-      responseType: IntegrityReport as typeof IntegrityReport,
-      responseStream: false,
+      responseType: IntegrityProgress as typeof IntegrityProgress,
+      responseStream: true,
       options: { idempotencyLevel: "NO_SIDE_EFFECTS" },
     },
   },
