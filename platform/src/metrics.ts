@@ -1,3 +1,4 @@
+import nodeProcess from 'node:process';
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
 
 /** The metrics of this process, in Prometheus' form. Labels hold names of methods, routes and events, never ids. */
@@ -5,12 +6,39 @@ export const registry = new Registry();
 
 let collecting = false;
 
-/** Adds what Node itself knows: memory, event-loop lag, garbage collection. Once a process, however often it is called. */
+/** Adds what Node itself knows (memory, event-loop lag, garbage collection) and how long the main thread works in one go. Once a process, however often it is called. */
 export function collectProcessMetrics(service: string): void {
   registry.setDefaultLabels({ service });
   if (collecting) return;
   collecting = true;
   collectDefaultMetrics({ register: registry });
+  measureStretches();
+}
+
+const turnMs = 10;
+
+/** What Node has from 23.9 on. */
+type ThreadCpuUsage = () => { readonly user: number; readonly system: number };
+
+/**
+ * Measures the processor time of the main thread between two turns of a timer: at least as long as any one synchronous stretch in
+ * between, and no longer because the machine was busy with something else. Nothing where Node cannot tell.
+ */
+function measureStretches(): void {
+  const usage = (nodeProcess as { readonly threadCpuUsage?: ThreadCpuUsage }).threadCpuUsage?.bind(nodeProcess);
+  if (usage === undefined) return;
+  const stretch = new Histogram({
+    name: 'main_thread_stretch_seconds',
+    help: 'Processor time of the main thread between two turns of a 10 ms timer: no synchronous stretch was longer',
+    buckets: [0.01, 0.025, 0.05, 0.1, 0.25, 1, 5],
+    registers: [registry],
+  });
+  let last = usage();
+  setInterval(() => {
+    const now = usage();
+    stretch.observe((now.user - last.user + now.system - last.system) / 1e6);
+    last = now;
+  }, turnMs).unref();
 }
 
 // Edges stand where the objectives do: 50, 100, 200 and 500 ms.

@@ -6,6 +6,7 @@ import type { AppError } from '@coursewright/platform/errors';
 import { errorKinds, toAppError } from '@coursewright/platform/errors';
 import { idFromHash, idToBytes, isId, longId, newId, shortId } from '@coursewright/platform/ids';
 import { createTokenMinter, createTokenVerifier } from '@coursewright/platform/internal-token';
+import { collectProcessMetrics, registry } from '@coursewright/platform/metrics';
 import { readiness } from '@coursewright/platform/ops';
 import { startAll } from '@coursewright/platform/run';
 import { createTestKeys } from '@coursewright/platform/testing/keys';
@@ -151,5 +152,24 @@ describe('start and stop', () => {
     expect((await readiness([check('pg', true, true), check('nats', false, false)])).status).toBe('degraded');
     const broken = { name: 'pg', required: true, isUp: () => Promise.reject(new Error('x')) };
     expect(await readiness([broken])).toEqual({ status: 'not_ready', checks: { pg: 'down' } });
+  });
+});
+
+describe('the metric of stretches', () => {
+  it('shows work that held the main thread, and no time in which it only waited', async () => {
+    collectProcessMetrics('test');
+    const above = async (seconds: string): Promise<number> => {
+      const { values } = await registry.getSingleMetric('main_thread_stretch_seconds')!.get();
+      const of = (le: string): number => values.find(({ labels }) => String(labels['le']) === le)?.value ?? 0;
+      return of('+Inf') - of(seconds);
+    };
+    await new Promise((resolve) => setTimeout(resolve, 30));
+    const before = await above('0.1');
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    expect(await above('0.1')).toBe(before);
+    const { user, system } = process.cpuUsage();
+    while (process.cpuUsage().user + process.cpuUsage().system - user - system < 300_000);
+    await new Promise((resolve) => setTimeout(resolve, 30));
+    expect(await above('0.1')).toBe(before + 1);
   });
 });
