@@ -123,7 +123,10 @@ describe('a rebuild', () => {
     world.review.emit(id, 'submitted', { courseId: id, reviewId: 'r', tree: hashOf('newer') });
     await catchUp(world);
     const service = await world.callers.service('gateway');
-    await catalogOf(world).putMember({ courseId: id, subject: 'mem', role: 'author' }, service);
+    await catalogOf(world).putMember(
+      { courseId: id, subject: 'mem', role: 'author' },
+      await world.callers.as('root', ['admin']),
+    );
     const before = await tables();
     await world.database.rows({ name: 'test_damage', text: `UPDATE course_card SET topic = 'damaged'` });
     await world.process().command('rebuild');

@@ -9,6 +9,8 @@ import { startService, type TestService } from './support/service.js';
 
 let service: TestService;
 let content: { token: string };
+let catalog: { token: string };
+let admin: { token: string };
 let courseId: string;
 let name: string;
 let unitId: string;
@@ -55,6 +57,8 @@ async function traces(): Promise<string[]> {
 beforeAll(async () => {
   service = await startService();
   content = await service.service('content');
+  catalog = await service.service('catalog');
+  admin = await service.as('admin', [], { roles: ['admin'] });
 });
 
 afterAll(() => service.stop());
@@ -114,14 +118,14 @@ describe('an import into a course that is dropped', () => {
   });
 
   it('is never a visible branch', async () => {
-    await service.client.createBranch({ courseId, name: 'draft' }, content);
+    await service.client.createBranch({ courseId, name: 'draft' }, admin);
     for (const visible of ['', 'main', 'draft', 'published', 'imports/x', 'x/import/y'])
       await expect(drop({ name: visible, courseUnregistered: true })).rejects.toMatchObject({
         kind: 'invalid_argument',
         reason: 'INVALID_REQUEST',
         fields: [{ pointer: '/name', code: 'hidden' }],
       });
-    const { branches } = await service.client.listBranches({ courseId }, content);
+    const { branches } = await service.client.listBranches({ courseId }, admin);
     expect(branches.map((branch) => branch.name)).toEqual(['draft', 'main']);
   });
 
@@ -150,9 +154,9 @@ describe('the course of an import that failed', () => {
     expect(await traces()).toEqual(['course_seq', 'outbox', 'ref_log']);
     expect(await homesOf([courseId, unitId, ...ids])).toBe(0);
     await expect(service.client.getCourse({ courseId }, content)).rejects.toMatchObject({ reason: 'COURSE_NOT_FOUND' });
-    const { seq, state } = await service.events.getState({ courseId }, content);
+    const { seq, state } = await service.events.getState({ courseId }, catalog);
     expect([seq, state]).toEqual([1, { courseId, latestVersion: 0 }]);
-    await expect(service.events.getState({ courseId: newId() }, content)).rejects.toMatchObject({ kind: 'not_found' });
+    await expect(service.events.getState({ courseId: newId() }, catalog)).rejects.toMatchObject({ kind: 'not_found' });
     expect(await drop({ courseUnregistered: true })).toBe(false);
 
     await service.client.createCourse({ courseId, fields: { title: 'Again' } }, content);
@@ -175,7 +179,7 @@ describe('the course of an import that failed', () => {
 
   it.each([
     ['a commit beside its first', () => write([add(unitId, courseId, NodeKind.UNIT)], 'main')],
-    ['another branch', () => service.client.createBranch({ courseId, name: 'draft' }, content)],
+    ['another branch', () => service.client.createBranch({ courseId, name: 'draft' }, admin)],
     ['another import', () => write([add(newId(), courseId, NodeKind.UNIT)], `import/${newId()}`)],
   ])('stays when it has %s', async (_what, make) => {
     await write([add(newId(), courseId, NodeKind.UNIT)], name);

@@ -49,7 +49,8 @@ async function expectRefusal(work: Promise<unknown>, kind: string, reason: strin
 beforeAll(async () => {
   service = await startService();
   author = await service.as('author', [courseId]);
-  await service.client.createCourse({ courseId, fields: { title: 'Spanish A1', cefrLevel: 'A1' } }, author);
+  const catalog = await service.service('catalog', { sub: 'user-author' });
+  await service.client.createCourse({ courseId, fields: { title: 'Spanish A1', cefrLevel: 'A1' } }, catalog);
   await commit([
     add({ id: unit, parentId: courseId, kind: NodeKind.UNIT }),
     ...modules.map((id) => add({ id, parentId: unit, kind: NodeKind.MODULE })),
@@ -143,7 +144,15 @@ describe('reading a course', () => {
       fresh,
     ]);
     const compare = await service.client.compare({ courseId, from, to: to.commit }, author);
-    expect(compare.summary).toEqual({ added: 1, removed: 1, moved: 1, renamed: 1, reordered: 1, edited: 1 });
+    expect(compare.summary).toEqual({
+      added: 1,
+      removed: 1,
+      moved: 1,
+      renamed: 1,
+      reordered: 1,
+      edited: 1,
+      kindChanged: 0,
+    });
     const byId = new Map(compare.items.map((item) => [item.nodeId, item]));
     expect(byId.get(lessons[0] ?? '')).toMatchObject({
       changes: ['renamed'],
@@ -227,7 +236,10 @@ describe('a change', () => {
   it('cannot take an id that lives in another course', async () => {
     const other = newId();
     const owner = await service.as('author', [other, courseId]);
-    await service.client.createCourse({ courseId: other, fields: { title: 'Other' } }, owner);
+    await service.client.createCourse(
+      { courseId: other, fields: { title: 'Other' } },
+      await service.service('catalog'),
+    );
     const taken = add({ id: unit, parentId: other, kind: NodeKind.UNIT });
     await expectRefusal(service.client.commit({ courseId: other, ops: [taken] }, owner), 'already_exists', 'ID_TAKEN');
     const { homes } = await service.client.locate({ ids: [unit, other, newId()] }, owner);
@@ -248,7 +260,7 @@ describe('a change', () => {
     expect(await service.client.commit({ courseId, ops, message: 'Once' }, options)).toEqual(first);
     const reused = service.client.commit({ courseId, ops }, { ...author, ...command('key-1', 'other') });
     await expectRefusal(reused, 'unprocessable', 'IDEMPOTENCY_KEY_REUSED');
-    const gateway = await service.service('catalog');
+    const gateway = await service.service('gateway');
     const recall = await service.requests.recall({ actor: 'user-author', key: 'key-1', fingerprint: 'key-1' }, gateway);
     expect(recall).toMatchObject({ outcome: RecallOutcome.DONE, result: { commit: first.commit } });
   });
@@ -323,9 +335,10 @@ describe('an import', () => {
   it('writes unseen to a hidden branch and comes in by one graft with one event', async () => {
     const target = newId();
     const content = await service.service('content');
+    const catalog = await service.service('catalog');
     const owner = await service.as('author', [target]);
     await service.client.createCourse({ courseId: target, fields: { title: 'Imported' } }, content);
-    const before = await service.events.eventsSince({ courseId: target }, content);
+    const before = await service.events.eventsSince({ courseId: target }, catalog);
     const branch = `import/${newId()}`;
     const unitId = newId();
     const moduleId = newId();
@@ -371,7 +384,7 @@ describe('an import', () => {
       'already_exists',
       'ID_TAKEN',
     );
-    const { events } = await service.events.eventsSince({ courseId: target, afterSeq: before.watermark }, content);
+    const { events } = await service.events.eventsSince({ courseId: target, afterSeq: before.watermark }, catalog);
     expect(events).toHaveLength(1);
     expect(events[0]?.data).toMatchObject({
       truncated: true,
@@ -417,15 +430,15 @@ describe('an import', () => {
 
 describe('the events of a course', () => {
   it('follow its visible commits one by one, and its state tells the head', async () => {
-    const content = await service.service('content');
-    const { events, watermark } = await service.events.eventsSince({ courseId }, content);
+    const catalog = await service.service('catalog');
+    const { events, watermark } = await service.events.eventsSince({ courseId }, catalog);
     expect(events.map(({ seq }) => seq)).toEqual(events.map((_, i) => i + 1));
     expect(watermark).toBe(events.length);
     expect(events[0]).toMatchObject({
       type: 'committed',
       data: { message: 'Create the course', rootFields: { title: 'Spanish A1' }, defaultBranch: true },
     });
-    const state = await service.events.getState({ courseId }, content);
+    const state = await service.events.getState({ courseId }, catalog);
     const { head } = await service.client.getCourse({ courseId }, author);
     expect(state).toMatchObject({
       seq: watermark,

@@ -34,7 +34,8 @@ export interface TestService {
   readonly requests: RpcClient<typeof RequestServiceDefinition>;
   /** Call options of an actor with a role on courses. */
   as(role: string, courses: readonly string[], extra?: Partial<Actor>): Promise<{ token: string }>;
-  service(name: 'content' | 'catalog'): Promise<{ token: string }>;
+  /** Call options of one of our services, for itself or on somebody's behalf. */
+  service(name: string, onBehalfOf?: Actor['onBehalfOf']): Promise<{ token: string }>;
   stop(): Promise<void>;
 }
 
@@ -85,8 +86,8 @@ export async function startService(): Promise<TestService> {
         ...extra,
       }),
     }),
-    service: async (name) => ({
-      token: await (await createTokenMinter(keys.private[name] ?? {})).mintOwn({ sub: 'importer' }),
+    service: async (name, onBehalfOf = { sub: 'importer' }) => ({
+      token: await (await createTokenMinter(keys.private[name] ?? {})).mintOwn(onBehalfOf),
     }),
     async stop() {
       channel.close();
