@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { createLocalJWKSet, importJWK, jwtVerify, SignJWT, type JSONWebKeySet, type JWK } from 'jose';
+import { createLocalJWKSet, importJWK, jwtVerify, SignJWT, type JSONWebKeySet, type JWK, type JWTPayload } from 'jose';
 import { LRUCache } from 'lru-cache';
 import { isService, type Actor } from './actor.js';
 import type { JsonWebKeyLike } from './config.js';
@@ -7,6 +7,8 @@ import { AppError } from './errors.js';
 
 const audience = 'coursewright:internal';
 const lifeSeconds = 60;
+/** By how much the clocks of two machines may differ. */
+const toleranceSeconds = 5;
 const reuseMs = 30_000;
 
 /** Makes internal tokens (EdDSA, RFC 8037) that live 60 s; the same actor gets the same one for 30 s. */
@@ -31,6 +33,7 @@ export async function createTokenMinter(privateKey: JsonWebKeyLike): Promise<Tok
       .setSubject(sub)
       .setAudience(audience)
       .setIssuer(kid)
+      .setIssuedAt()
       .setExpirationTime(`${lifeSeconds}s`)
       .sign(key);
     minted.set(cacheKey, token);
@@ -45,7 +48,7 @@ export async function createTokenMinter(privateKey: JsonWebKeyLike): Promise<Tok
 
 /** Checks internal tokens; verified ones are remembered by their hash until they expire. */
 export interface TokenVerifier {
-  /** Throws unauthenticated INTERNAL_TOKEN_INVALID. */
+  /** Throws unauthenticated INTERNAL_TOKEN_INVALID, also for a token that says not when it ends, or lives longer than 60 s. */
   verify(token: string): Promise<Actor>;
 }
 
@@ -64,6 +67,13 @@ export function createTokenVerifier(keys: { readonly keys: readonly JsonWebKeyLi
   };
 }
 
+/** A token that is good for long would outlive the roles it names, whoever got hold of it. */
+function refuseLongLife({ iat = 0, exp = Infinity }: JWTPayload): void {
+  const now = Date.now() / 1000;
+  if (exp - iat > lifeSeconds) throw new Error(`lives ${exp - iat} s`);
+  if (exp > now + lifeSeconds + toleranceSeconds) throw new Error('begins in the future');
+}
+
 async function check(
   token: string,
   keySet: ReturnType<typeof createLocalJWKSet>,
@@ -72,8 +82,10 @@ async function check(
     const { payload, protectedHeader } = await jwtVerify(token, keySet, {
       audience,
       algorithms: ['EdDSA'],
-      clockTolerance: 5,
+      clockTolerance: toleranceSeconds,
+      requiredClaims: ['sub', 'iss', 'iat', 'exp'],
     });
+    refuseLongLife(payload);
     const actor: Actor = {
       sub: String(payload.sub),
       roles: (payload['roles'] as string[] | undefined) ?? [],
@@ -86,7 +98,7 @@ async function check(
     if (payload.iss !== signer || !(speaksForItself || (signer === 'gateway' && !isService(actor)))) {
       throw new Error(`${signer} may not speak for ${actor.sub}`);
     }
-    return { actor, expiresAt: (payload.exp ?? 0) * 1000 };
+    return { actor, expiresAt: Number(payload.exp) * 1000 };
   } catch (cause) {
     throw new AppError('unauthenticated', 'INTERNAL_TOKEN_INVALID', {}, { cause });
   }

@@ -1,0 +1,55 @@
+import { createTokenMinter, createTokenVerifier } from '@coursewright/platform/internal-token';
+import { createTestKeys, type TestKeys } from '@coursewright/platform/testing/keys';
+import { beforeAll, describe, expect, it } from '@jest/globals';
+import { importJWK, SignJWT, type JWK } from 'jose';
+
+describe('a token between processes', () => {
+  let keys: TestKeys;
+  const audience = 'coursewright:internal';
+  const now = (): number => Math.floor(Date.now() / 1000);
+  beforeAll(async () => {
+    keys = await createTestKeys(['gateway', 'review']);
+  });
+
+  /** A token whose claims are as they are said; undefined leaves one out. */
+  async function sign(claims: Record<string, unknown>, kid = 'review'): Promise<string> {
+    const all = { sub: `service:${kid}`, iss: kid, aud: audience, iat: now(), exp: now() + 60, ...claims };
+    const given = Object.fromEntries(Object.entries(all).filter(([, value]) => value !== undefined));
+    const key = await importJWK(keys.private[kid] as JWK, 'EdDSA');
+    return new SignJWT(given).setProtectedHeader({ alg: 'EdDSA', kid }).sign(key);
+  }
+
+  it('is taken as it is minted, and as it is signed here', async () => {
+    const verifier = createTokenVerifier(keys.public);
+    const minted = await (await createTokenMinter(keys.private['review']!)).mintOwn();
+    expect(await verifier.verify(minted)).toMatchObject({ sub: 'service:review' });
+    expect(await verifier.verify(await sign({}))).toMatchObject({ sub: 'service:review' });
+  });
+
+  it.each([
+    ['says not when it ends', () => ({ exp: undefined })],
+    ['says not when it was made', () => ({ iat: undefined })],
+    ['lives 61 s', () => ({ exp: now() + 61 })],
+    ['lives for a year', () => ({ exp: now() + 31_536_000 })],
+    ['ends more than 65 s from now, although it lives 60', () => ({ iat: now() + 20, exp: now() + 80 })],
+    ['has ended', () => ({ iat: now() - 70, exp: now() - 10 })],
+    ['begins later', () => ({ nbf: now() + 30 })],
+    ['is for somebody else', () => ({ aud: 'coursewright' })],
+    ['is for nobody', () => ({ aud: undefined })],
+    ['says not who made it', () => ({ iss: undefined })],
+    ['says that another one made it', () => ({ iss: 'gateway' })],
+    ['speaks for another service', () => ({ sub: 'service:gateway' })],
+    ['speaks for a person', () => ({ sub: 'ann' })],
+    ['speaks for nobody', () => ({ sub: undefined })],
+    ['gives its end as a word', () => ({ exp: 'never' })],
+  ])('is refused when it %s', async (_, claims) => {
+    const refused = createTokenVerifier(keys.public).verify(await sign(claims()));
+    await expect(refused).rejects.toMatchObject({ kind: 'unauthenticated', reason: 'INTERNAL_TOKEN_INVALID' });
+  });
+
+  it('of the gateway speaks for people and not for services', async () => {
+    const verifier = createTokenVerifier(keys.public);
+    expect(await verifier.verify(await sign({ sub: 'ann' }, 'gateway'))).toMatchObject({ sub: 'ann' });
+    await expect(verifier.verify(await sign({ sub: 'service:review' }, 'gateway'))).rejects.toThrow();
+  });
+});
