@@ -230,7 +230,8 @@ describe('what can be made again', () => {
           ),
         );
       const before = await dump();
-      const response = await fetch(`${system.processes[service].url}/rebuild`, { method: 'POST' });
+      const headers = { authorization: `Bearer ${system.opsToken}` };
+      const response = await fetch(`${system.processes[service].url}/rebuild`, { method: 'POST', headers });
       expect(response.status).toBe(200);
       await expectAllConsumed();
       expect([service, await dump()]).toEqual([service, before]);

@@ -40,6 +40,18 @@ export class EnvReader {
     return value;
   }
 
+  optionalInteger(name: string): number | undefined {
+    return this.optional(name) === undefined ? undefined : this.integer(name);
+  }
+
+  /** A password or token that may be absent; a short one could be guessed. */
+  secret(name: string, shortest: number): string | undefined {
+    const value = this.optional(name);
+    if (value !== undefined && value.length < shortest)
+      this.problems.push(`${name} must have at least ${shortest} characters`);
+    return value;
+  }
+
   port(name: string, fallback?: number): number {
     return this.integer(name, { min: 0, max: 65_535, ...(fallback === undefined ? {} : { fallback }) });
   }
@@ -98,6 +110,10 @@ export interface ServiceConfig {
   readonly natsUrl: string;
   readonly tokenKey: JsonWebKeyLike;
   readonly tokenKeys: { readonly keys: readonly JsonWebKeyLike[] };
+  /** What commands on the ops port have to bring; without it all of them are refused. */
+  readonly opsToken?: string | undefined;
+  /** Resident memory that the process may take, in MiB. */
+  readonly memoryLimitMib?: number | undefined;
   readonly otlpEndpoint: string | undefined;
   readonly logLevel: string;
 }
@@ -115,7 +131,15 @@ export function readServiceConfig(reader: EnvReader): ServiceConfig {
     natsUrl: reader.url('NATS_URL', ['nats:', 'tls:']),
     tokenKey: reader.json('INTERNAL_TOKEN_KEY'),
     tokenKeys: reader.json('INTERNAL_TOKEN_JWKS'),
+    opsToken: reader.secret('OPS_TOKEN', 24),
+    memoryLimitMib: reader.optionalInteger('MEMORY_LIMIT_MIB'),
     otlpEndpoint: reader.optional('OTEL_EXPORTER_OTLP_ENDPOINT'),
     logLevel: reader.text('LOG_LEVEL', 'info'),
   };
+}
+
+/** The pid of the supervisor that started this process, as it told; undefined where somebody else did. */
+export function supervisorOf(env: Env): number | undefined {
+  const pid = Number(env['SUPERVISOR_PID']);
+  return Number.isInteger(pid) && pid > 0 ? pid : undefined;
 }

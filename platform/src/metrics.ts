@@ -6,12 +6,14 @@ export const registry = new Registry();
 
 let collecting = false;
 
-/** Adds what Node itself knows (memory, event-loop lag, garbage collection) and how long the main thread works in one go. Once a process, however often it is called. */
-export function collectProcessMetrics(service: string): void {
+/** Adds what Node itself knows (memory, event-loop lag, garbage collection), how much memory it may take, and how long the main thread works in one go. Once a process, however often it is called. */
+export function collectProcessMetrics(service: string, memoryLimitMib?: number): void {
   registry.setDefaultLabels({ service });
   if (collecting) return;
   collecting = true;
   collectDefaultMetrics({ register: registry });
+  if (memoryLimitMib !== undefined)
+    gauge('memory_limit_bytes', 'Resident memory that this process may take', []).set(memoryLimitMib * 1024 * 1024);
   measureStretches();
 }
 

@@ -100,7 +100,7 @@ export function serviceParts<S extends TxSql>(base: Base, wiring: Wiring<S>): Pa
     {
       name: 'telemetry',
       async start() {
-        collectProcessMetrics(name);
+        collectProcessMetrics(name, config.memoryLimitMib);
         telemetry = await startTelemetry(name, config.otlpEndpoint);
       },
       stop: async () => telemetry?.stop(),
@@ -111,6 +111,7 @@ export function serviceParts<S extends TxSql>(base: Base, wiring: Wiring<S>): Pa
       host: config.host,
       port: config.opsPort,
       checks,
+      token: config.opsToken,
       commands: { ...inboxCommands(wiring, inboxes), ...wiring.commands },
     }),
     ...(wiring.parts ?? []),

@@ -15,7 +15,10 @@ export interface TestProcess {
   stop(): Promise<void>;
 }
 
-/** Starts a service's parts, made with port 0 for gRPC and ops. */
+/** The `opsToken` of services under test whose commands are called. */
+export const testOpsToken = 'the-operators-token-of-tests';
+
+/** Starts a service's parts, made with port 0 for gRPC and ops and with `testOpsToken`. */
 export async function startProcess(parts: readonly Part[]): Promise<TestProcess> {
   let rpcPort = 0;
   const watched = parts.map((part): Part =>
@@ -29,7 +32,8 @@ export async function startProcess(parts: readonly Part[]): Promise<TestProcess>
     channel,
     opsUrl,
     async command(path) {
-      const response = await fetch(`${opsUrl}/${path}`, { method: 'POST' });
+      const headers = { authorization: `Bearer ${testOpsToken}` };
+      const response = await fetch(`${opsUrl}/${path}`, { method: 'POST', headers });
       const answer: unknown = await response.json();
       if (!response.ok) throw new Error(`${path}: ${response.status} ${JSON.stringify(answer)}`);
       return answer;

@@ -6,7 +6,13 @@ import { ReviewServiceDefinition } from '@coursewright/proto/coursewright/review
 import { newId } from '@coursewright/platform/ids';
 import { startEventSource, type TestEventSource } from '@coursewright/platform/testing/event-source';
 import { createTestKeys } from '@coursewright/platform/testing/keys';
-import { startProcess, testCallers, type TestCallers, type TestProcess } from '@coursewright/platform/testing/process';
+import {
+  startProcess,
+  testCallers,
+  type TestCallers,
+  testOpsToken,
+  type TestProcess,
+} from '@coursewright/platform/testing/process';
 import { createTestDatabase, testServers, type TestDatabase } from '@coursewright/platform/testing/servers';
 import { removeStreams } from '@coursewright/platform/testing/streams';
 import { openReviewDatabase } from '../src/store/client.js';
@@ -31,6 +37,7 @@ beforeAll(async () => {
     host: '127.0.0.1',
     port: 0,
     opsPort: 0,
+    opsToken: testOpsToken,
     databaseUrl: testDatabase.url,
     natsUrl: testServers().nats,
     versioningAddress: versioning.address,

@@ -10,7 +10,13 @@ import { serve } from '@coursewright/platform/rpc-server';
 import { openDatabase, type PgDatabase } from '@coursewright/platform/sql';
 import { startEventSource, type TestEventSource } from '@coursewright/platform/testing/event-source';
 import { createTestKeys } from '@coursewright/platform/testing/keys';
-import { startProcess, testCallers, type TestCallers, type TestProcess } from '@coursewright/platform/testing/process';
+import {
+  startProcess,
+  testCallers,
+  type TestCallers,
+  testOpsToken,
+  type TestProcess,
+} from '@coursewright/platform/testing/process';
 import { createTestDatabase, testServers } from '@coursewright/platform/testing/servers';
 import { removeStreams } from '@coursewright/platform/testing/streams';
 import { createService } from '../../src/service.js';
@@ -57,6 +63,7 @@ export async function startWorld(options: { redisUrl?: string } = {}): Promise<W
         host: '127.0.0.1',
         port: 0,
         opsPort: 0,
+        opsToken: testOpsToken,
         databaseUrl: testDatabase.url,
         natsUrl: servers.nats,
         redisUrl: options.redisUrl ?? servers.redis,
