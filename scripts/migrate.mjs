@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 // Applies a service's migrations, as `prisma migrate deploy` would and compatible with it, without Prisma's engine.
-// node scripts/migrate.mjs                         every service, on POSTGRES_URL
+// node scripts/migrate.mjs                         every service, on POSTGRES_URL; the roles that CATALOG_DATABASE_URL and its
+//                                                  like name get their rights
 // node scripts/migrate.mjs <database URL> <folder> one folder of migrations
 import { createHash, randomUUID } from 'node:crypto';
 import { existsSync, readFileSync, readdirSync } from 'node:fs';
@@ -8,7 +9,9 @@ import { join } from 'node:path';
 import pg from 'pg';
 import { serviceNames } from './lib/names.mjs';
 import { root } from './lib/paths.mjs';
-import { databaseUrl, folderOf } from './lib/processes.mjs';
+import { folderOf } from './lib/processes.mjs';
+import { closeCommonDatabases, grantTo, runtimeRoles } from './lib/servers/roles.mjs';
+import { databaseUrl, databaseVariable } from './lib/servers/users.mjs';
 
 /** The advisory lock that Prisma takes too. */
 const LOCK = 72_707_369;
@@ -26,19 +29,28 @@ async function open(url, schema) {
   return client;
 }
 
-async function createDatabase(url) {
+/** Does something as the owner in the database that every server has. */
+async function inCommonDatabase(url, work) {
   const admin = new URL(url);
   admin.pathname = '/postgres';
   const client = new pg.Client({ connectionString: admin.href });
   await client.connect();
   try {
-    await client.query(`CREATE DATABASE ${quoted(decodeURIComponent(url.pathname.slice(1)))}`);
-  } catch (error) {
-    // 42P04, or 23505 on the catalogue's own index: another one was quicker.
-    if (error.code !== '42P04' && error.code !== '23505') throw error;
+    await work(client);
   } finally {
     await client.end();
   }
+}
+
+async function createDatabase(url) {
+  await inCommonDatabase(url, async (client) => {
+    try {
+      await client.query(`CREATE DATABASE ${quoted(decodeURIComponent(url.pathname.slice(1)))}`);
+    } catch (error) {
+      // 42P04, or 23505 on the catalogue's own index: another one was quicker.
+      if (error.code !== '42P04' && error.code !== '23505') throw error;
+    }
+  });
 }
 
 async function openOrCreate(url, schema) {
@@ -86,9 +98,9 @@ async function apply(client, { name, sql, checksum }) {
 /**
  * Applies the migrations of `folder` that the database does not have yet, making the database (and the schema named by
  * `?schema=`) when they are missing; resolves to the names of those applied. Safe to run several times at once. Throws
- * P3009 when an earlier migration failed, P3018 when one fails now.
+ * P3009 when an earlier migration failed, P3018 when one fails now. `role` (`{role, password}`) gets its rights afterwards.
  */
-export async function migrateDeploy(databaseUrlText, folder, log = () => {}) {
+export async function migrateDeploy(databaseUrlText, folder, { role, log = () => {} } = {}) {
   const url = new URL(databaseUrlText);
   const schema = url.searchParams.get('schema') ?? 'public';
   url.searchParams.delete('schema');
@@ -112,26 +124,41 @@ export async function migrateDeploy(databaseUrlText, folder, log = () => {}) {
       applied.push(migration.name);
       log(`applied ${migration.name}`);
     }
+    if (role && !(await grantTo(client, role))) log(`${role.role} owns the tables: no right is kept from it`);
     return applied;
   } finally {
     await client.end();
   }
 }
 
-/** Migrates the database of every service on one server; resolves to `{service: [applied]}`. */
-export async function migrateAll(postgresUrl, log = () => {}) {
+/**
+ * Migrates the database of every service on one server and gives the services' roles their rights; resolves to
+ * `{service: [applied]}`. `roles` is made by `runtimeRoles`; without it no role is touched. `own`: the server is ours alone.
+ */
+export async function migrateAll(postgresUrl, { roles = {}, own = false, log = () => {} } = {}) {
+  if (own) await inCommonDatabase(postgresUrl, closeCommonDatabases);
   const results = await Promise.all(
     serviceNames.map(async (name) => {
       const folder = join(root, folderOf(name), 'prisma/migrations');
-      return [name, await migrateDeploy(databaseUrl(postgresUrl, name), folder, (line) => log(`${name}: ${line}`))];
+      const options = { role: roles[name], log: (line) => log(`${name}: ${line}`) };
+      return [name, await migrateDeploy(databaseUrl(postgresUrl, name), folder, options)];
     }),
   );
   return Object.fromEntries(results);
 }
 
-if (import.meta.url === `file://${process.argv[1]}`) {
+async function fromCommandLine() {
   const [url, folder] = process.argv.slice(2);
-  if (url && folder) await migrateDeploy(url, folder, console.log);
-  else if (process.env.POSTGRES_URL) await migrateAll(process.env.POSTGRES_URL, console.log);
-  else throw new Error('say where: POSTGRES_URL in the environment, or <database URL> <folder of migrations>');
+  const { env } = process;
+  if (url && folder) return migrateDeploy(url, folder, { log: console.log });
+  if (!env.POSTGRES_URL) {
+    throw new Error('say where: POSTGRES_URL in the environment, or <database URL> <folder of migrations>');
+  }
+  const all = Object.entries(runtimeRoles({ passwords: {}, env }));
+  const roles = Object.fromEntries(all.filter(([, { named }]) => named));
+  for (const [name, { named }] of all)
+    if (!named) console.log(`${name}: ${databaseVariable(name)} names no role to give rights to`);
+  return migrateAll(env.POSTGRES_URL, { roles, log: console.log });
 }
+
+if (import.meta.url === `file://${process.argv[1]}`) await fromCommandLine();

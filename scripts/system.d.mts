@@ -5,7 +5,7 @@ export type PersonName = 'admin' | 'author' | 'reviewer' | 'publisher' | 'deploy
 export interface SystemOptions {
   /** Where its data lie; kept at the end. Unless given, a new folder that `stop` removes. */
   dir?: string;
-  /** One port for each server, service, `<service>-ops` and the gateway; chosen unless given. */
+  /** One port for each server, service, `<process>-ops` and the gateway; chosen unless given. */
   ports?: Record<string, number>;
   /** Whether PostgreSQL syncs (default: no). */
   fsync?: boolean;
@@ -22,14 +22,22 @@ export interface System {
   readonly ports: Record<string, number>;
   readonly gateway: string;
   readonly tokens: Record<PersonName, string>;
+  /** PostgreSQL as its owner, NATS as the user who only listens. */
   readonly servers: Record<ServerName, string>;
-  /** The private keys: `internal` by process name, `issuer` of the development tokens. */
+  /** NATS as the user who may do everything, for tests that damage what is there. */
+  readonly natsAdmin: string;
+  /** What the commands on the operators' ports ask for: `Authorization: Bearer <opsToken>`. */
+  readonly opsToken: string;
+  /** The private keys: `internal` by process name, `issuer` of the development tokens; the passwords by user. */
   readonly keys: {
     internal: Record<ProcessName, Record<string, string>>;
     issuer: Record<string, string>;
     cursor: string;
+    nats: Record<ProcessName | 'subscriber' | 'admin', string>;
+    postgres: Record<Exclude<ProcessName, 'gateway'> | 'owner', string>;
   };
-  readonly processes: Record<ProcessName, { pid: number | null; url: string; grpc?: string }>;
+  /** The gateway's `url` is the public one; `ops` is where the operators look. */
+  readonly processes: Record<ProcessName, { pid: number | null; url: string; grpc?: string; ops?: string }>;
   pid(name: ProcessName | ServerName): number | null;
   /** How often it has been brought back. */
   restarts(name: ProcessName | ServerName): number;

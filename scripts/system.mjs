@@ -5,11 +5,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { build, generateClients } from './lib/build.mjs';
 import { dataFolder } from './lib/data-folder.mjs';
-import { developmentTokens, newKeys } from './lib/keys.mjs';
+import { developmentTokens, keysOf } from './lib/keys.mjs';
 import { processNames, serverNames } from './lib/names.mjs';
 import { passingPorts } from './lib/ports.mjs';
 import { processUnit } from './lib/processes.mjs';
 import { serverUnits } from './lib/servers/choose.mjs';
+import { runtimeRoles } from './lib/servers/roles.mjs';
+import { withUser } from './lib/servers/users.mjs';
 import { Supervisor } from './lib/supervisor.mjs';
 
 const READY_MS = 60_000;
@@ -34,15 +36,15 @@ export async function startSystem(options = {}) {
   await generateClients();
   await build();
   const supervisor = new Supervisor({ folder: dir });
+  const keys = keysOf(join(dir, 'keys.json'));
   try {
     const tools = join(dataFolder(), 'tools');
-    const units = await serverUnits({ dir, tools, ports, fsync });
+    const units = await serverUnits({ dir, tools, ports, keys, fsync });
     for (const unit of units) supervisor.add(unit);
     await Promise.all(units.map(({ name }) => supervisor.ready(name, READY_MS)));
     const servers = Object.fromEntries(units.map(({ name, describe }) => [name, describe.url]));
     const { migrateAll } = await import('./migrate.mjs');
-    await migrateAll(servers.postgres);
-    const keys = newKeys();
+    await migrateAll(servers.postgres, { roles: runtimeRoles({ passwords: keys.postgres }), own: true });
     const unitOf = (name) =>
       processUnit(name, { ports, servers, keys, data: dir, env: process.env, settings: { ...env, ...settings[name] } });
     const ordered = processNames.filter((name) => processes.includes(name));
@@ -68,6 +70,8 @@ function handle({ supervisor, dir, ports, servers, keys, keep }) {
     keys,
     gateway: `http://127.0.0.1:${ports.gateway}`,
     tokens: developmentTokens(keys),
+    opsToken: keys.opsToken,
+    natsAdmin: withUser(servers.nats, 'admin', keys.nats.admin),
     get processes() {
       const rows = Object.entries(supervisor.state()).filter(([, { kind }]) => kind === 'process');
       return Object.fromEntries(rows.map(([name, row]) => [name, { pid: row.pid, ...row.describe }]));

@@ -118,7 +118,8 @@ describe('an edit', () => {
     const course = await makeCourse(api, 'Edit me');
     const lesson = course.lessons[0]!;
     const heard: string[] = [];
-    const nats = await connect({ servers: system.servers.nats });
+    const { host: servers, username: user, password: pass } = new URL(system.servers.nats);
+    const nats = await connect({ servers, user, pass });
     const outside = nats.subscribe(`cw.v1.versioning.committed.${course.id}`, {
       callback: (_error, message) => void heard.push(message.string()),
     });

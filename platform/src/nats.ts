@@ -7,7 +7,7 @@ import {
   type JetStreamClient,
   type JetStreamManager,
 } from '@nats-io/jetstream';
-import { connect, nanos, type NatsConnection } from '@nats-io/transport-node';
+import { connect, nanos, type ConnectionOptions, type NatsConnection } from '@nats-io/transport-node';
 import type { Logger } from './logger.js';
 
 /** A connection that comes and goes; nothing in the process waits for it to come up. */
@@ -20,7 +20,21 @@ export interface Nats {
   close(): Promise<void>;
 }
 
-/** Connects in the background and never gives up. */
+/** Where to connect and as whom. The client looks for no user in an address. */
+function serverOf(url: string, name: string): ConnectionOptions {
+  const { protocol, host, username, password } = new URL(url);
+  if (username === '') return { servers: url };
+  const user = decodeURIComponent(username);
+  return {
+    servers: `${protocol}//${host}`,
+    user,
+    pass: decodeURIComponent(password),
+    // A service that is a user of its own hears no other inbox than this: what others are answered is not for it.
+    ...(user === name ? { inboxPrefix: `_INBOX_${name}` } : {}),
+  };
+}
+
+/** Connects in the background and never gives up. `url` may name user and password; they are told to nobody but the server. */
 export function openNats(url: string, name: string, logger: Logger): Nats {
   let up = false;
   let closed = false;
@@ -30,10 +44,12 @@ export function openNats(url: string, name: string, logger: Logger): Nats {
     for (const listener of listeners) listener();
   };
   const connecting = connect({
-    servers: url,
+    ...serverOf(url, name),
     name,
     waitOnFirstConnect: true,
     maxReconnectAttempts: -1,
+    // Also when the server knows another password at the moment: it may be the one that is behind.
+    ignoreAuthErrorAbort: true,
     reconnectTimeWait: 250,
     reconnectJitter: 100,
     pingInterval: 10_000,

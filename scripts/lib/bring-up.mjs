@@ -10,6 +10,7 @@ import { portsOf } from './ports.mjs';
 import { processUnit } from './processes.mjs';
 import { isRunning, startSupervisor } from './running.mjs';
 import { serverUnits } from './servers/choose.mjs';
+import { runtimeRoles } from './servers/roles.mjs';
 import { step, Refusal } from './steps.mjs';
 
 const SERVER_MS = 60_000;
@@ -24,8 +25,9 @@ export async function bringUp(folder) {
   await step('packages', () => ensurePackages({ running: () => isRunning(folder), lockFile }));
 
   const ports = await portsOf(join(folder, 'ports.json'));
+  const keys = keysOf(join(folder, 'keys.json'));
   const units = await step('choose servers', () =>
-    serverUnits({ dir: folder, tools: join(folder, 'tools'), ports, env: process.env, note }),
+    serverUnits({ dir: folder, tools: join(folder, 'tools'), ports, keys, env: process.env, note }),
   );
   for (const { name, describe } of units) console.log(`     ${name.padEnd(9)} ${describe.text}`);
   const running = await startSupervisor(folder, ports.control);
@@ -39,14 +41,15 @@ export async function bringUp(folder) {
   await step('generate', generateClients);
   await step('build', build);
   const servers = Object.fromEntries(units.map(({ name, describe }) => [name, describe.url]));
-  await step('migrate', () => migrate(servers.postgres));
-  const keys = keysOf(join(folder, 'keys.json'));
-  await startProcesses({ supervisor, system: { ports, servers, keys, data: folder, env: process.env } });
+  const foreign = units.filter(({ program }) => !program).map(({ name }) => name);
+  const system = { ports, servers, foreign, keys, data: folder, env: process.env };
+  await step('migrate', () => migrate(system));
+  await startProcesses({ supervisor, system });
 
   const gateway = `http://127.0.0.1:${ports.gateway}`;
   const { AUTH_ISSUER: issuer, AUTH_AUDIENCE: audience } = process.env;
   const tokens = developmentTokens(keys, { issuer, audience });
-  const facts = { gateway, tokens, sampleCourse: null };
+  const facts = { gateway, tokens, opsToken: keys.opsToken, sampleCourse: null };
   await ask(supervisor, 'describe', facts);
   await step('sample course', async () => {
     const { seed } = await import('../seed.mjs');
@@ -61,9 +64,12 @@ function note(text) {
   console.log(`     ${text}`);
 }
 
-async function migrate(postgresUrl) {
+async function migrate({ servers, foreign, keys, env }) {
   const { migrateAll } = await import('../migrate.mjs');
-  const applied = Object.entries(await migrateAll(postgresUrl)).filter(([, names]) => names.length > 0);
+  const own = !foreign.includes('postgres');
+  const roles = runtimeRoles({ passwords: keys.postgres, env: own ? {} : env });
+  const results = await migrateAll(servers.postgres, { roles, own });
+  const applied = Object.entries(results).filter(([, names]) => names.length > 0);
   return applied.map(([name, names]) => `${name} ${names.length}`).join(', ') || 'nothing to apply';
 }
 

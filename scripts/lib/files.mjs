@@ -13,9 +13,14 @@ export function readJson(file) {
 }
 
 /** Writes the file in one piece (readers see the old or the new one), readable by its owner alone. */
-export function writeJson(file, value) {
+export function writeText(file, text) {
   mkdirSync(dirname(file), { recursive: true });
   const draft = `${file}.${process.pid}.tmp`;
-  writeFileSync(draft, `${JSON.stringify(value, null, 2)}\n`, { mode: 0o600 });
+  writeFileSync(draft, text, { mode: 0o600 });
   renameSync(draft, file);
+}
+
+/** Writes a value as JSON, as `writeText` does. */
+export function writeJson(file, value) {
+  writeText(file, `${JSON.stringify(value, null, 2)}\n`);
 }

@@ -1,8 +1,7 @@
-// Keys of a development system: one signing key a process for the internal token, one for the development issuer.
+// Keys and passwords of a system: what each process signs with, who it is to the data servers, who signs for people.
 import { createPrivateKey, generateKeyPairSync, randomBytes, sign } from 'node:crypto';
-import { existsSync } from 'node:fs';
 import { readJson, writeJson } from './files.mjs';
-import { processNames } from './names.mjs';
+import { processNames, serviceNames } from './names.mjs';
 
 /** Who signs development tokens, and for whom, unless AUTH_ISSUER and AUTH_AUDIENCE say otherwise. */
 export const ISSUER = 'coursewright-development';
@@ -31,22 +30,57 @@ export function publicHalf({ kty, crv, x, kid, alg, use }) {
   return { kty, crv, x, kid, alg, use };
 }
 
-/** New keys: `{internal: {process: jwk}, issuer: jwk, cursor}`. */
+/** A password of 192 random bits. It begins with a letter and needs no escapes, so that it stands in a URL as it is. */
+function newPassword() {
+  return `k${randomBytes(24).toString('base64url')}`;
+}
+
+/** A password for each name. */
+function passwordsOf(names) {
+  return Object.fromEntries(names.map((name) => [name, newPassword()]));
+}
+
+/**
+ * New keys: `{internal: {process: jwk}, issuer: jwk, cursor, opsToken, nats: {user: password}, postgres: {user: password}}`.
+ * On NATS each process is a user, beside a `subscriber` who only listens and an `admin`; on PostgreSQL each service, beside the `owner`.
+ */
 export function newKeys() {
   return {
     internal: Object.fromEntries(processNames.map((name) => [name, newKey(name)])),
     issuer: newKey('development'),
     cursor: randomBytes(32).toString('base64url'),
+    opsToken: newPassword(),
+    nats: passwordsOf([...processNames, 'subscriber', 'admin']),
+    postgres: passwordsOf(['owner', ...serviceNames]),
   };
 }
 
-/** The keys kept in a file of the data folder (readable by its owner alone), made at the first call. */
+/** The keys kept in a file of the data folder (readable by its owner alone), made at the first call; what an older file lacks is added. */
 export function keysOf(file) {
-  const kept = existsSync(file) ? readJson(file) : null;
-  if (kept && processNames.every((name) => kept.internal?.[name])) return kept;
+  const kept = readJson(file) ?? {};
   const keys = newKeys();
-  writeJson(file, keys);
+  for (const [name, made] of Object.entries(keys)) {
+    const parts = ['internal', 'nats', 'postgres'].includes(name);
+    keys[name] = parts ? { ...made, ...kept[name] } : (kept[name] ?? made);
+  }
+  if (JSON.stringify(keys) !== JSON.stringify(kept)) writeJson(file, keys);
   return keys;
+}
+
+/**
+ * What one process may know of all keys: its own private key and passwords, and the public halves of the others. The
+ * gateway alone gets the key of cursors.
+ */
+export function secretsOf(name, keys) {
+  return {
+    key: keys.internal[name],
+    jwks: { keys: Object.values(keys.internal).map(publicHalf) },
+    opsToken: keys.opsToken,
+    nats: keys.nats[name],
+    ...(name === 'gateway'
+      ? { cursor: keys.cursor, issuer: publicHalf(keys.issuer) }
+      : { postgres: keys.postgres[name] }),
+  };
 }
 
 /** Signs claims as a compact EdDSA JWT. */

@@ -7,7 +7,7 @@ const FIRST = 20_000;
 const LAST = 29_999;
 const GATEWAY = 8080;
 
-/** The names that get a port, in the order in which they lie in their block; `<service>-ops` is for health and metrics. */
+/** The names that get a port, in the order in which they lie in their block; `<process>-ops` is for health, metrics and commands. */
 export const portNames = [
   'control',
   'postgres',
@@ -15,6 +15,7 @@ export const portNames = [
   'redis',
   'nats',
   ...['catalog', 'content', 'review', 'versioning', 'deployment'].flatMap((name) => [name, `${name}-ops`]),
+  'gateway-ops',
 ];
 
 function listens(port, host) {

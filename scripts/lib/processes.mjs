@@ -1,24 +1,14 @@
 // The six processes: where each lies and what its environment says.
 import { join } from 'node:path';
-import { AUDIENCE, ISSUER, publicHalf } from './keys.mjs';
+import { AUDIENCE, ISSUER, secretsOf } from './keys.mjs';
+import { heapOf, memoryLimits } from './memory.mjs';
 import { serviceNames } from './names.mjs';
 import { productNode, root } from './paths.mjs';
+import { runtimeUrl, withUser } from './servers/users.mjs';
 
 /** The folder of a process in the checkout. */
 export function folderOf(name) {
   return name === 'gateway' ? 'gateway' : `services/${name}`;
-}
-
-/** The name of a service's database. */
-export function databaseOf(name) {
-  return `cw_${name}`;
-}
-
-/** The address of a service's database on the server of `postgresUrl` (options after `?` are kept). */
-export function databaseUrl(postgresUrl, name) {
-  const url = new URL(postgresUrl);
-  url.pathname = `/${databaseOf(name)}`;
-  return url.href;
 }
 
 /** What a process inherits: the caller's environment without what npm, Jest and the caller's own Node put into it. */
@@ -27,64 +17,87 @@ export function inherited(env) {
   return Object.fromEntries(Object.entries(env).filter(([name]) => !foreign.test(name)));
 }
 
+/** What the caller knows of data servers is not for every process: each is told its own below. */
+function withoutCredentials(env) {
+  const told =
+    /^((TEST_|BENCH_)?(POSTGRES|MONGODB|REDIS|NATS)_(URL|PASSWORD)|([A-Z]+_)?DATABASE_URL|PGPASSWORD|PGPASSFILE)$/;
+  return Object.fromEntries(Object.entries(env).filter(([name]) => !told.test(name)));
+}
+
+/** What only some of the services need. */
+function storesOf(name, { servers, data }) {
+  return {
+    ...(name === 'content' ? { MONGODB_URL: servers.mongodb, DATA_DIR: join(data, 'content') } : {}),
+    ...(name === 'content' || name === 'catalog' ? { REDIS_URL: servers.redis } : {}),
+  };
+}
+
 /**
- * The environment of one process. `system` is `{ports, servers: {postgres, mongodb, redis, nats} (URLs), keys, data
- * (folder), env (of the caller; may name another issuer by AUTH_*), settings (win over everything)}`.
+ * The environment of one process. `system` is `{ports, servers: {postgres, mongodb, redis, nats} (URLs), foreign (names of servers
+ * that are used by the URL as it is), keys (or `secrets`: the part of them for this process), data (folder), env (of the
+ * caller; may name another issuer by AUTH_*), settings (win over everything)}`.
  */
 export function environmentOf(name, system) {
-  const { ports, servers, keys, data, env = {}, settings = {}, host = '127.0.0.1' } = system;
-  const gatewayUrl = `http://127.0.0.1:${ports.gateway}`;
+  const { ports, servers, foreign = [], env = {}, settings = {}, host = '127.0.0.1' } = system;
+  const secrets = system.secrets ?? secretsOf(name, system.keys);
   const common = {
-    ...inherited(env),
+    ...withoutCredentials(inherited(env)),
     NODE_ENV: 'production',
     HOST: host,
     PORT: String(ports[name]),
-    NATS_URL: servers.nats,
-    REDIS_URL: servers.redis,
-    INTERNAL_TOKEN_KEY: JSON.stringify(keys.internal[name]),
-    INTERNAL_TOKEN_JWKS: JSON.stringify({ keys: Object.values(keys.internal).map(publicHalf) }),
+    OPS_PORT: String(ports[`${name}-ops`]),
+    OPS_TOKEN: secrets.opsToken,
+    MEMORY_LIMIT_MIB: String(memoryLimits[name]),
+    NATS_URL: foreign.includes('nats') ? servers.nats : withUser(servers.nats, name, secrets.nats),
+    INTERNAL_TOKEN_KEY: JSON.stringify(secrets.key),
+    INTERNAL_TOKEN_JWKS: JSON.stringify(secrets.jwks),
   };
   for (const service of serviceNames) common[`${service.toUpperCase()}_ADDRESS`] = addressOf(service, system);
-  if (name === 'gateway') {
-    return {
-      ...common,
-      AUTH_ISSUER: env.AUTH_ISSUER ?? ISSUER,
-      AUTH_AUDIENCE: env.AUTH_AUDIENCE ?? AUDIENCE,
-      AUTH_JWKS: env.AUTH_JWKS ?? JSON.stringify({ keys: [publicHalf(keys.issuer)] }),
-      DEV_ISSUER: env.AUTH_JWKS ? 'false' : 'true',
-      CURSOR_KEY: keys.cursor,
-      PUBLIC_URL: env.PUBLIC_URL ?? gatewayUrl,
-      ...settings,
-    };
-  }
-  const service = {
-    ...common,
-    OPS_PORT: String(ports[`${name}-ops`]),
-    DATABASE_URL: databaseUrl(servers.postgres, name),
+  const own =
+    name === 'gateway'
+      ? gatewayEnvironment(system, secrets)
+      : {
+          DATABASE_URL: runtimeUrl(name, {
+            postgresUrl: servers.postgres,
+            password: secrets.postgres,
+            env: foreign.includes('postgres') ? env : {},
+          }),
+          ...storesOf(name, system),
+        };
+  return { ...common, ...own, ...settings };
+}
+
+function gatewayEnvironment({ ports, env = {} }, secrets) {
+  return {
+    AUTH_ISSUER: env.AUTH_ISSUER ?? ISSUER,
+    AUTH_AUDIENCE: env.AUTH_AUDIENCE ?? AUDIENCE,
+    AUTH_JWKS: env.AUTH_JWKS ?? JSON.stringify({ keys: [secrets.issuer] }),
+    DEV_ISSUER: env.AUTH_JWKS ? 'false' : 'true',
+    CURSOR_KEY: secrets.cursor,
+    PUBLIC_URL: env.PUBLIC_URL ?? `http://127.0.0.1:${ports.gateway}`,
   };
-  if (name === 'content') Object.assign(service, { MONGODB_URL: servers.mongodb, DATA_DIR: join(data, 'content') });
-  return { ...service, ...settings };
 }
 
 function addressOf(name, { ports, hosts = {} }) {
   return `${hosts[name] ?? '127.0.0.1'}:${ports[name]}`;
 }
 
-/** A process as the supervisor wants it: what to run, when it is ready, how it ends. */
+/** A process as the supervisor wants it: what to run, when it is ready, how it is known to live, how it ends. */
 export function processUnit(name, system) {
-  const opsPort = name === 'gateway' ? system.ports.gateway : system.ports[`${name}-ops`];
-  const url = `http://127.0.0.1:${opsPort}`;
+  const ops = `http://127.0.0.1:${system.ports[`${name}-ops`]}`;
+  const url = name === 'gateway' ? `http://127.0.0.1:${system.ports.gateway}` : ops;
   return {
     name,
     kind: 'process',
     program: {
       command: productNode(),
-      args: [join(root, folderOf(name), 'dist/main.js')],
+      args: [`--max-old-space-size=${heapOf(name)}`, join(root, folderOf(name), 'dist/main.js')],
       cwd: root,
       env: environmentOf(name, system),
     },
     ready: { how: 'http', url: `${url}/readyz` },
+    alive: { how: 'live', url: `${ops}/livez` },
     stop: { signal: 'SIGTERM', ms: 25_000 },
-    describe: { url, ...(name === 'gateway' ? {} : { grpc: addressOf(name, system) }) },
+    describe: { url, ...(name === 'gateway' ? { ops } : { grpc: addressOf(name, system) }) },
   };
 }

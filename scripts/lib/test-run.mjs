@@ -2,12 +2,14 @@
 import { mkdirSync, readdirSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { readJson, writeJson } from './files.mjs';
+import { newKeys } from './keys.mjs';
 import { endLeftovers } from './leftovers.mjs';
 import { serverNames } from './names.mjs';
 import { identify, isAlive, startTime } from './pids.mjs';
 import { passingPorts } from './ports.mjs';
 import { serverUnits } from './servers/choose.mjs';
 import { which } from './servers/machine.mjs';
+import { withUser } from './servers/users.mjs';
 import { Supervisor } from './supervisor.mjs';
 
 const SERVER_MS = 60_000;
@@ -69,10 +71,14 @@ export async function startTestServers({ folder, data, env, names: wanted = serv
   const names = wanted.filter((name) => !env[`TEST_${name.toUpperCase()}_URL`]);
   const supervisor = new Supervisor({ folder });
   const ports = await passingPorts();
-  const units = await serverUnits({ dir: folder, tools: join(data, 'tools'), ports, fsync: false, names, note });
+  const keys = newKeys();
+  const units = await serverUnits({ dir: folder, tools: join(data, 'tools'), ports, keys, fsync: false, names, note });
   for (const unit of units) supervisor.add(unit);
   await Promise.all(units.map(({ name }) => supervisor.ready(name, SERVER_MS)));
-  const urls = units.map(({ name, describe }) => [`TEST_${name.toUpperCase()}_URL`, describe.url]);
+  // Tests have services and streams of all names: they are the admin.
+  const urlOf = ({ name, describe }) =>
+    name === 'nats' ? withUser(describe.url, 'admin', keys.nats.admin) : describe.url;
+  const urls = units.map((unit) => [`TEST_${unit.name.toUpperCase()}_URL`, urlOf(unit)]);
   const program = (name) => units.find((unit) => unit.name === name)?.program.command;
   const programs = {
     TEST_NATS_BIN: program('nats') ?? which('nats-server'),

@@ -30,7 +30,7 @@ describe('ports', () => {
   });
 
   it('are refused with a clear error when nothing is free', async () => {
-    await expect(chooseBlock(portNames, { free: async () => false })).rejects.toThrow('no 15 free ports');
+    await expect(chooseBlock(portNames, { free: async () => false })).rejects.toThrow('no 16 free ports');
   });
 
   it('stay the same from start to start, in a file for the owner alone', async () => {

@@ -9,7 +9,8 @@ import { developmentTokens, keysOf, newKeys, people } from '../lib/keys.mjs';
 import { tryLock } from '../lib/lock.mjs';
 import { processNames } from '../lib/names.mjs';
 import { end, identify, isAlive, parseStat } from '../lib/pids.mjs';
-import { databaseUrl, environmentOf, inherited } from '../lib/processes.mjs';
+import { environmentOf, inherited, processUnit } from '../lib/processes.mjs';
+import { databaseUrl } from '../lib/servers/users.mjs';
 import { Supervisor, restartDelay } from '../lib/supervisor.mjs';
 
 let folder;
@@ -135,6 +136,7 @@ describe('the environment of a process', () => {
     gateway: 8080,
     catalog: 21_000,
     'catalog-ops': 21_001,
+    'gateway-ops': 21_002,
     content: 1,
     review: 2,
     versioning: 3,
@@ -151,7 +153,10 @@ describe('the environment of a process', () => {
   it('names its own database, ports and key, and every public key', () => {
     const env = environmentOf('catalog', system);
     expect(env).toMatchObject({ PORT: '21000', OPS_PORT: '21001', HOST: '127.0.0.1', CONTENT_ADDRESS: '127.0.0.1:1' });
-    expect(env.DATABASE_URL).toBe('postgresql://u:p@h:5432/cw_catalog?sslmode=require');
+    const { nats, postgres, opsToken } = system.keys;
+    expect(env.DATABASE_URL).toBe(`postgresql://cw_catalog:${postgres.catalog}@h:5432/cw_catalog?sslmode=require`);
+    expect(env.NATS_URL).toBe(`nats://catalog:${nats.catalog}@h`);
+    expect(env.OPS_TOKEN).toBe(opsToken);
     expect(JSON.parse(env.INTERNAL_TOKEN_KEY)).toMatchObject({ kid: 'catalog', kty: 'OKP', d: expect.any(String) });
     const publicKeys = JSON.parse(env.INTERNAL_TOKEN_JWKS).keys;
     expect(publicKeys.map(({ kid }) => kid)).toEqual(processNames);
@@ -163,6 +168,37 @@ describe('the environment of a process', () => {
     expect(environmentOf('catalog', system)).not.toHaveProperty('CURSOR_KEY');
     expect(environmentOf('gateway', system)).not.toHaveProperty('DATABASE_URL');
     expect(environmentOf('content', system)).toMatchObject({ MONGODB_URL: servers.mongodb, DATA_DIR: '/d/content' });
+    expect(environmentOf('review', system)).not.toHaveProperty('REDIS_URL');
+  });
+
+  it("does not hold the caller's own credentials for the servers", () => {
+    const env = {
+      POSTGRES_URL: 'postgresql://owner:secret@h/x',
+      REVIEW_DATABASE_URL: 'postgresql://review:secret@h/x',
+      TEST_NATS_URL: 'nats://admin:secret@h',
+      MONGODB_URL: 'mongodb://secret@h',
+      PGPASSWORD: 'secret',
+    };
+    for (const name of processNames) {
+      expect(JSON.stringify(environmentOf(name, { ...system, env }))).not.toContain('secret');
+    }
+  });
+
+  it('takes servers named by the caller as they are, and databases as he names them', () => {
+    const env = { CATALOG_DATABASE_URL: 'postgresql://mine:p@db/cat' };
+    const own = { ...system, foreign: ['postgres', 'nats'], env };
+    expect(environmentOf('catalog', own)).toMatchObject({
+      DATABASE_URL: env.CATALOG_DATABASE_URL,
+      NATS_URL: 'nats://h',
+    });
+    expect(environmentOf('review', own).DATABASE_URL).toContain('//cw_review:');
+  });
+
+  it('holds its memory limit, of which most is for its heap', () => {
+    const { program, alive } = processUnit('content', { ...system, ports: { ...ports, 'content-ops': 5 } });
+    expect(program.args[0]).toBe('--max-old-space-size=307');
+    expect(program.env.MEMORY_LIMIT_MIB).toBe('512');
+    expect(alive.url).toBe('http://127.0.0.1:5/livez');
   });
 
   it('trusts the development issuer only while no other one is named', () => {
@@ -197,6 +233,15 @@ describe('development keys and tokens', () => {
     const keys = keysOf(file);
     expect(keysOf(file)).toEqual(keys);
     expect(statSync(file).mode & 0o777).toBe(0o600);
+  });
+
+  it('are added to a file of an earlier version, whose own keys stay', () => {
+    const file = join(folder, 'keys.json');
+    const { internal, issuer, cursor } = newKeys();
+    writeFileSync(file, JSON.stringify({ internal, issuer, cursor }));
+    const keys = keysOf(file);
+    expect(keys).toMatchObject({ internal, issuer, cursor, nats: { catalog: expect.any(String) } });
+    expect(keysOf(file)).toEqual(keys);
   });
 
   it('say who is who, signed by the issuer, for 30 days', () => {

@@ -24,29 +24,41 @@ export function testServers(env: Readonly<Record<string, string | undefined>> = 
 }
 
 export interface TestDatabase {
+  /** As the service uses it: a role that owns nothing. The owner where there are no migrations, since the test makes the tables. */
   readonly url: string;
+  /** As the owner of the tables, for tests that damage what no service could. */
+  readonly adminUrl: string;
   drop(): Promise<void>;
 }
 
-/** A new database with all migrations of a service applied; migrationsDir holds Prisma's folders. */
+const grants = new URL('../../sql/grants.sql', import.meta.url);
+
+/** A new database with all migrations of a service applied and their rights given, as a start does; migrationsDir holds Prisma's folders. */
 export async function createTestDatabase(name: string, migrationsDir?: string): Promise<TestDatabase> {
   const admin = new URL(testServers().postgres);
   const database = `t_${name}_${randomBytes(5).toString('hex')}`;
   await withClient(admin.href, (client) => client.query(`CREATE DATABASE "${database}"`));
-  const url = new URL(admin);
-  url.pathname = `/${database}`;
-  if (migrationsDir !== undefined) {
-    await withClient(url.href, async (client) => {
-      for (const folder of readdirSync(migrationsDir).sort()) {
-        const file = join(migrationsDir, folder, 'migration.sql');
-        if (existsSync(file)) await client.query(readFileSync(file, 'utf8'));
-      }
+  const owner = new URL(admin);
+  owner.pathname = `/${database}`;
+  const drop = (more?: string): Promise<void> =>
+    withClient(admin.href, async (client) => {
+      await client.query(`DROP DATABASE IF EXISTS "${database}" WITH (FORCE)`);
+      if (more !== undefined) await client.query(more);
     });
-  }
-  return {
-    url: url.href,
-    drop: () => withClient(admin.href, (client) => client.query(`DROP DATABASE IF EXISTS "${database}" WITH (FORCE)`)),
-  };
+  if (migrationsDir === undefined) return { url: owner.href, adminUrl: owner.href, drop };
+  const runtime = new URL(owner);
+  runtime.username = database;
+  runtime.password = randomBytes(16).toString('hex');
+  await withClient(owner.href, async (client) => {
+    for (const folder of readdirSync(migrationsDir).sort()) {
+      const file = join(migrationsDir, folder, 'migration.sql');
+      if (existsSync(file)) await client.query(readFileSync(file, 'utf8'));
+    }
+    await client.query(`CREATE ROLE "${database}" LOGIN PASSWORD '${runtime.password}'`);
+    await client.query(`SELECT set_config('coursewright.role', $1, false)`, [database]);
+    await client.query(readFileSync(grants, 'utf8'));
+  });
+  return { url: runtime.href, adminUrl: owner.href, drop: () => drop(`DROP ROLE IF EXISTS "${database}"`) };
 }
 
 async function withClient(url: string, work: (client: pg.Client) => Promise<unknown>): Promise<void> {

@@ -8,8 +8,9 @@ import { CONTRACT, breaks, buf, generateInto } from '../contracts.mjs';
 import { dataFolder } from '../data-folder.mjs';
 import { serviceNames } from '../names.mjs';
 import { productNode, root, tool } from '../paths.mjs';
-import { databaseUrl, folderOf } from '../processes.mjs';
+import { folderOf } from '../processes.mjs';
 import { run } from '../run.mjs';
+import { databaseUrl } from '../servers/users.mjs';
 import { Refusal } from '../steps.mjs';
 import { newRun, startTestServers } from '../test-run.mjs';
 

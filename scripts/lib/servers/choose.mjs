@@ -61,9 +61,9 @@ async function findPrograms(wanted, context) {
 
 /**
  * The data servers as units for the supervisor, in the order in which they start. `dir` is for their data, `tools` for
- * what had to be fetched, `env` may name servers, `ports` says where the private ones listen.
+ * what had to be fetched, `env` may name servers, `ports` says where the private ones listen, `keys` who their users are.
  */
-export async function serverUnits({ dir, tools, ports, env = {}, fsync = true, names, note = () => {} }) {
+export async function serverUnits({ dir, tools, ports, keys, env = {}, fsync = true, names, note = () => {} }) {
   mkdirSync(dir, { recursive: true });
   mkdirSync(tools, { recursive: true });
   const wanted = kinds.filter(({ name }) => !names || names.includes(name));
@@ -87,13 +87,15 @@ export async function serverUnits({ dir, tools, ports, env = {}, fsync = true, n
       continue;
     }
     const found = programs.get(name);
-    const { program, url, ready, stop, data } = await kind.unit(found, { dir, port: ports[name], fsync });
+    const unit = await kind.unit(found, { dir, port: ports[name], fsync, keys });
+    const { program, url, ready, alive, stop, data } = unit;
     const description = { ...describe(name, found, url), data };
     units.push({
       name,
       kind: 'server',
       program: { env: serverEnvironment(), ...program },
       ready,
+      alive,
       stop,
       describe: description,
     });

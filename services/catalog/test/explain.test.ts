@@ -34,7 +34,7 @@ const fill = `
 
 beforeAll(async () => {
   testDatabase = await createTestDatabase('explain', new URL('../prisma/migrations', import.meta.url).pathname);
-  database = openDatabase({ url: testDatabase.url, statementTimeoutMs: 120_000 });
+  database = openDatabase({ url: testDatabase.adminUrl, statementTimeoutMs: 120_000 });
   // Batches of the bulk load only: what is measured is plans, not durability.
   await database.pool.query('SET synchronous_commit = off');
   await database.pool.query(fill);

@@ -14,7 +14,7 @@ let moduleId: string;
 const author = { id: 'ada', name: 'Ada' };
 
 async function sql<T extends object>(text: string, values: unknown[] = []): Promise<T[]> {
-  return (await service.database.pool.query<T>(text, values)).rows;
+  return (await service.owner.pool.query<T>(text, values)).rows;
 }
 
 /** What a process that has nothing in memory finds. */

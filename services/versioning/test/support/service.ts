@@ -29,6 +29,8 @@ export interface TestService {
   /** Another process on the same database, with caches of its own. */
   sibling(): Deps;
   readonly database: PgDatabase;
+  /** As the owner of the tables, who may damage them. */
+  readonly owner: PgDatabase;
   readonly client: RpcClient<typeof VersioningServiceDefinition>;
   readonly events: RpcClient<typeof EventSourceServiceDefinition>;
   readonly requests: RpcClient<typeof RequestServiceDefinition>;
@@ -43,6 +45,7 @@ export interface TestService {
 export async function startService(): Promise<TestService> {
   const created = await createTestDatabase('versioning', MIGRATIONS);
   const database = openDatabase({ url: created.url });
+  const owner = openDatabase({ url: created.adminUrl });
   const outbox = createOutbox();
   const store = createStore(database, outbox);
   const deps: Deps = { store, now: () => new Date(), newId };
@@ -74,6 +77,7 @@ export async function startService(): Promise<TestService> {
       return { ...deps, store: createStore(own, createOutbox()) };
     },
     database,
+    owner,
     client: channel.client(VersioningServiceDefinition),
     events: channel.client(EventSourceServiceDefinition),
     requests: channel.client(RequestServiceDefinition),
@@ -92,7 +96,7 @@ export async function startService(): Promise<TestService> {
     async stop() {
       channel.close();
       await server.stop();
-      await Promise.all([database, ...siblings].map((one) => one.close()));
+      await Promise.all([database, owner, ...siblings].map((one) => one.close()));
       await created.drop();
     },
   };
