@@ -106,6 +106,22 @@ describe('bodies in MongoDB', () => {
     expect(canonicalJson(read.get(hash))).toBe(result.body.canonical);
   });
 
+  it('are not up while the server answers reads and refuses writes', async () => {
+    expect(await cold((other) => other.isUp())).toBe(true);
+    const health = client.db().collection('health');
+    await health.deleteMany({});
+    // From now on a second document without this field is refused.
+    await health.createIndex({ only: 1 }, { unique: true });
+    await health.insertOne({ only: null });
+    const up = cold(async (other) => {
+      await other.getMany(courseId, [toHash(bodyWith('x').hash)]);
+      return other.isUp();
+    });
+    await expect(up).rejects.toThrow(/duplicate key/i);
+    await health.drop();
+    expect(await cold((other) => other.isUp())).toBe(true);
+  });
+
   it('keeps one row for one body, and only moves the time of its last use on', async () => {
     const body = bodyWith('once /static/a.png');
     const id = `${courseId}:${toHash(body.hash)}`;

@@ -23,12 +23,13 @@ interface BodyRow {
 
 /** The store of bodies with its connection. */
 export interface BodyStore extends Bodies {
-  /** Whether the server answers now. */
+  /** Whether the server takes writes now: one that has closed its files to them still answers reads. Tried at most once a second. */
   isUp(): Promise<boolean>;
   close(): Promise<void>;
 }
 
 const JOIN_MS = 2;
+const PROBE_MS = 1_000;
 const MAX_BATCH_DOCS = 500;
 const MAX_BATCH_BYTES = 8 * 1024 * 1024;
 const CACHE_BYTES = 48 * 1024 * 1024;
@@ -63,6 +64,12 @@ export function openBodyStore(url: string, logger: Logger, now: () => Date = () 
     .collection<BodyRow>('bodies', { writeConcern: { w: 'majority', journal: true } });
   const known = new LRUCache<string, LessonDocument>({ maxSize: CACHE_BYTES, maxEntrySize: CACHE_BYTES / 8 });
   const put = createWriter(collection);
+  let probing: Promise<boolean> | undefined;
+  const probe = async (): Promise<boolean> => {
+    const health = client.db(database).collection<{ _id: string; at: Date }>('health');
+    await health.updateOne({ _id: 'content' }, { $set: { at: now() } }, { upsert: true });
+    return true;
+  };
 
   return {
     async putMany(courseId, bodies) {
@@ -112,9 +119,9 @@ export function openBodyStore(url: string, logger: Logger, now: () => Date = () 
       return found;
     },
 
-    async isUp() {
-      await client.db(database).command({ ping: 1 });
-      return true;
+    isUp() {
+      probing ??= probe().finally(() => setTimeout(() => (probing = undefined), PROBE_MS).unref());
+      return probing;
     },
 
     close: () => client.close(),
