@@ -11,6 +11,7 @@ import { tryLock } from './lib/lock.mjs';
 import { isAlive } from './lib/pids.mjs';
 import { leaveRunning, stopAll } from './lib/running.mjs';
 import { bringUp } from './lib/bring-up.mjs';
+import { withoutSupervisor } from './lib/status.mjs';
 import { summary } from './lib/summary.mjs';
 import { Refusal, duration, main, step } from './lib/steps.mjs';
 
@@ -36,7 +37,7 @@ async function stay(folder, { supervisor }) {
   };
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => void stop());
   while (isAlive(supervisor)) await sleep(200);
-  if (!asked) console.log('\nThe system was stopped.');
+  if (!asked) console.log(`\n${withoutSupervisor(folder) || 'The system was stopped.'}`);
 }
 
 async function startAll(folder, detach) {

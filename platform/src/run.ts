@@ -1,3 +1,4 @@
+import { supervisorOf, type Env } from './config.js';
 import type { Logger } from './logger.js';
 
 /** Something that is started with the process and stopped with it. */
@@ -9,11 +10,30 @@ export interface Part {
 
 /** The host process as `main.ts` hands it over. */
 export interface Host {
+  readonly ppid?: number;
+  readonly env?: Env;
   once(signal: 'SIGTERM' | 'SIGINT', listener: () => void): unknown;
   exit(code: number): void;
 }
 
 const stopLimitMs = 20_000;
+const supervisorEveryMs = 3_000;
+
+/** Says in the log, once, when the supervisor that started this process is gone. The process serves on; what dies now stays down. */
+export function watchSupervisor(host: Pick<Host, 'ppid' | 'env'>, logger: Logger, everyMs = supervisorEveryMs): void {
+  const supervisor = supervisorOf(host.env ?? {});
+  // A process whose parent ends passes to another one, at once and for good.
+  if (supervisor === undefined) return;
+  const timer = setInterval(() => {
+    if (host.ppid === supervisor) return;
+    clearInterval(timer);
+    logger.warn(
+      { supervisor },
+      'the supervisor is gone; this process goes on, but nothing brings it back when it ends',
+    );
+  }, everyMs);
+  timer.unref();
+}
 
 /** Starts parts in order; stops those that were started in reverse order when one fails. */
 export async function startAll(parts: readonly Part[]): Promise<{ stop(): Promise<void> }> {
@@ -38,6 +58,7 @@ export async function run(parts: readonly Part[], host: Host, logger: Logger): P
   try {
     const running = await startAll(parts);
     logger.info('ready');
+    watchSupervisor(host, logger);
     const end = (signal: string): void => {
       logger.info({ signal }, 'stopping');
       setTimeout(() => host.exit(1), stopLimitMs).unref();

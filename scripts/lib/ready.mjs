@@ -1,5 +1,6 @@
 // Whether a server answers, each asked in its own protocol and with nothing but sockets, so that no package is needed.
 import { connect } from 'node:net';
+import { command, succeeded } from './servers/mongo-wire.mjs';
 
 /** Sends `hello` (may be empty) to a port and resolves to what comes back first; '' when nothing does within `ms`. */
 export function converse({ host = '127.0.0.1', port, hello = '', ms = 1_500 }) {
@@ -39,13 +40,33 @@ export function postgresHello(user = 'postgres', database = 'postgres') {
   return Buffer.concat([head, words]);
 }
 
-/** The ways to ask; each takes the `ready` object of a unit. */
+const PING = { ping: 1, $db: 'admin' };
+
+/** The smallest write: a store that answers reads may have closed itself to writes. */
+const touch = () => ({
+  update: 'health',
+  updates: [{ q: { _id: 'supervisor' }, u: { $set: { at: new Date() } }, upsert: true }],
+  $db: 'coursewright',
+});
+
+const mongodb = async ({ port }, words) => succeeded(await converse({ port, hello: command(words) }));
+
+/** The ways to ask; each takes the `ready` or `alive` object of a unit. */
 const ways = {
   async http({ url }) {
     const response = await fetch(url, { signal: AbortSignal.timeout(2_000) });
     await response.arrayBuffer();
     return response.status === 200;
   },
+  // Whatever it says, it lives.
+  async live({ url }) {
+    const response = await fetch(url, { signal: AbortSignal.timeout(2_000) });
+    await response.arrayBuffer();
+    return true;
+  },
+  speaks: async ({ port, hello = '' }) => (await converse({ port, hello })) !== '',
+  mongodb: (ready) => mongodb(ready, touch()),
+  mongodbPing: (ready) => mongodb(ready, PING),
   // R = authentication asked or granted; E = an error, such as "the database system is starting up".
   postgres: async ({ port }) => (await converse({ port, hello: postgresHello() })).startsWith('R'),
   redis: async ({ port }) => (await converse({ port, hello: 'PING\r\n' })).startsWith('+PONG'),

@@ -1,13 +1,14 @@
-// Runs programs, brings back those that die, and stops all of them in order. Used by the background process of
+// Runs programs, brings back those that die or hang, and stops all of them in order. Used by the background process of
 // `npm start` and, in their own process, by tests.
 import { spawn } from 'node:child_process';
-import { closeSync, mkdirSync, openSync, readFileSync, renameSync, statSync } from 'node:fs';
+import { appendFileSync, closeSync, mkdirSync, openSync, readFileSync, renameSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { writeJson } from './files.mjs';
-import { end, identify } from './pids.mjs';
+import { end, identify, isAlive } from './pids.mjs';
 import { isReady } from './ready.mjs';
 import { Refusal } from './steps.mjs';
+import { watchLife } from './watch.mjs';
 
 const MAX_LOG_BYTES = 20 * 1024 * 1024;
 const STEADY_MS = 10_000;
@@ -21,19 +22,22 @@ export function restartDelay(n) {
 }
 
 /**
- * A unit is `{name, kind: 'server' | 'process', program: {command, args, cwd, env, user?: {uid, gid}} | null, ready,
- * stop: {signal, ms}, describe}`; without a program it is somebody else's server and only known by its address.
+ * A unit is `{name, kind: 'server' | 'process', program: {command, args, cwd, env, user?: {uid, gid}} | null, ready, alive?,
+ * stop: {signal, ms}, describe}`; without a program it is somebody else's server and only known by its address. `alive` says how
+ * to ask whether it hangs; without it that is not for us to judge.
  */
 export class Supervisor {
   #units = new Map();
   #folder;
   #changed;
+  #watch;
   #closing = false;
 
-  /** `folder` gets `log/` and `pids.json`; `changed` is called whenever a pid came or went. */
-  constructor({ folder, changed = () => {} }) {
+  /** `folder` gets `log/` and `pids.json`; `changed` is called whenever a pid came or went; `watch` may set the pace of `watchLife`. */
+  constructor({ folder, changed = () => {}, watch = {} }) {
     this.#folder = folder;
     this.#changed = changed;
+    this.#watch = watch;
     mkdirSync(join(folder, 'log'), { recursive: true });
   }
 
@@ -42,7 +46,17 @@ export class Supervisor {
     if (this.#closing) throw new Refusal('the system is stopping');
     const known = this.#units.get(unit.name);
     if (known?.identity) throw new Refusal(`${unit.name} runs already`);
-    const entry = { unit, wanted: true, identity: null, child: null, restarts: 0, row: 0, spawnedAt: 0, timer: null };
+    const entry = {
+      unit,
+      wanted: true,
+      identity: null,
+      child: null,
+      restarts: 0,
+      row: 0,
+      spawnedAt: 0,
+      timer: null,
+      unwatch() {},
+    };
     this.#units.set(unit.name, entry);
     this.#spawn(entry);
   }
@@ -79,6 +93,7 @@ export class Supervisor {
     if (!this.#own(entry)) throw new Refusal(`${name} was not started here (its URL came from the environment)`);
     entry.wanted = false;
     clearTimeout(entry.timer);
+    entry.unwatch();
     const { identity, unit } = entry;
     if (identity) await end(identity, unit.stop.signal, unit.stop.ms);
     while (entry.identity === identity && identity) await sleep(5);
@@ -159,7 +174,10 @@ export class Supervisor {
   #spawn(entry) {
     const { unit } = entry;
     if (!unit.program) return;
-    const { command, args, cwd, env, user } = unit.program;
+    const { command, args, cwd, user } = unit.program;
+    // By it a process can tell in its log when nobody watches over it any more.
+    const env =
+      unit.kind === 'process' ? { ...unit.program.env, SUPERVISOR_PID: String(process.pid) } : unit.program.env;
     const log = this.#log(unit.name);
     if ((statSync(log, { throwIfNoEntry: false })?.size ?? 0) > MAX_LOG_BYTES) renameSync(log, `${log}.1`);
     const out = openSync(log, 'a');
@@ -173,6 +191,7 @@ export class Supervisor {
     const ended = () => {
       if (over) return;
       over = true;
+      entry.unwatch();
       entry.identity = null;
       this.#note();
       if (!entry.wanted || this.#closing) return;
@@ -182,7 +201,15 @@ export class Supervisor {
     };
     child.once('exit', ended);
     child.once('error', ended);
+    if (unit.alive) entry.unwatch = watchLife(unit.alive, { ...this.#watch, hung: () => this.#endHung(entry) });
     this.#note();
+  }
+
+  /** What hangs does not heed a signal either: it is killed, and comes back as one that died. */
+  #endHung({ unit, identity, wanted }) {
+    if (!wanted || this.#closing || !isAlive(identity)) return;
+    appendFileSync(this.#log(unit.name), `supervisor: ${unit.name} (${identity.pid}) hangs and is killed\n`);
+    process.kill(identity.pid, 'SIGKILL');
   }
 
   #note() {

@@ -129,14 +129,21 @@ export async function unit(found, { dir, port }) {
   const { bin, folder } = found;
   const standIn = () => {
     const path = [join(folder, 'classes'), join(folder, 'lib/*')].join(delimiter);
-    const flags = ['-Xmx256m', '-XX:+UseSerialGC', '-Dorg.slf4j.simpleLogger.defaultLogLevel=warn'];
+    const flags = [
+      '-Xmx256m',
+      '-XX:+ExitOnOutOfMemoryError',
+      '-XX:+UseSerialGC',
+      '-Dorg.slf4j.simpleLogger.defaultLogLevel=warn',
+    ];
     return [...flags, '-cp', path, 'MongoStandIn', join(data, 'store.h2'), String(port)];
   };
   const real = () => ['--dbpath', data, '--port', String(port), '--bind_ip', '127.0.0.1', '--nounixsocket', '--quiet'];
   return {
     program: { command: bin, args: found.standIn ? standIn() : real(), cwd: data },
     url: `mongodb://127.0.0.1:${port}/coursewright`,
-    ready: { how: 'tcp', port },
+    ready: { how: 'mongodb', port },
+    // mongod may be busy with its journal for long; the stand-in has no such work.
+    ...(found.standIn ? { alive: { how: 'mongodbPing', port } } : {}),
     stop: { signal: 'SIGTERM', ms: 20_000 },
     data,
   };

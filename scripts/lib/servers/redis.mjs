@@ -50,6 +50,7 @@ export async function unit(found, { dir, port, fsync = true }) {
     },
     url: `redis://127.0.0.1:${port}`,
     ready: { how: 'redis', port },
+    alive: { how: 'speaks', port, hello: 'PING\r\n' },
     stop: { signal: 'SIGTERM', ms: 10_000 },
     data,
   };
