@@ -165,7 +165,8 @@ describe('what is known of roles', () => {
     await read();
     expect(asked()).toBe(1);
     system.catalog.courses.get(courseId)!.members.delete('author');
-    const nats = await connect({ servers: testServers().nats });
+    const { host: servers, username: user, password: pass } = new URL(testServers().nats);
+    const nats = await connect({ servers, user, pass });
     await eventually(async () => {
       nats.publish(`cw.v1.catalog.course-changed.${courseId}`, '{}');
       await nats.flush();
