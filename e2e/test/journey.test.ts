@@ -207,6 +207,25 @@ describe('a learner', () => {
     expect(list.body.items).toEqual([]);
     expect((await learner.send('POST', '/courses', { json: { title: 'Mine' } })).status).toBe(403);
   });
+
+  it('sees no draft that somebody calls published on the bus', async () => {
+    const course = await makeCourse(api, 'Forged', 1);
+    const subject = `cw.v1.versioning.published.${course.id}`;
+    const { host: servers } = new URL(system.servers.nats);
+    await expect(connect({ servers, reconnect: false })).rejects.toThrow(/authorization/i);
+    for (const user of ['subscriber', 'catalog', 'gateway'] as const) {
+      const nats = await connect({ servers, user, pass: system.keys.nats[user] });
+      const refused = (async () => {
+        for await (const status of nats.status()) if (status.type === 'error') return status.error.message;
+        return 'nothing';
+      })();
+      nats.publish(subject, JSON.stringify({ courseId: course.id, number: 1 }));
+      await nats.flush();
+      expect(await refused).toMatch(/permissions violation/i);
+      await nats.close();
+    }
+    expect((await apiOf(system, 'learner').get(`/courses/${course.id}`)).status).toBe(404);
+  });
 });
 
 /** Gateway, services, data servers, bus and consumers in one tree: every span's parent is there, up to the caller's. */
