@@ -1,4 +1,4 @@
-import { gunzipSync } from 'node:zlib';
+import { gunzipSync, gzipSync } from 'node:zlib';
 
 /** The files of a tar.gz, read by a second hand: the importer's own reader is what is being tested. */
 export function filesOf(archive: Buffer): Map<string, string> {
@@ -16,6 +16,22 @@ export function filesOf(archive: Buffer): Map<string, string> {
     at += 512 + Math.ceil(size / 512) * 512;
   }
   return files;
+}
+
+/** A tar.gz of these files, by path; paths have at most 100 bytes. */
+export function archiveOf(files: Readonly<Record<string, string>>): Buffer {
+  const blocks = Object.entries(files).flatMap(([path, text]) => {
+    const bytes = Buffer.from(text);
+    const head = Buffer.alloc(512);
+    head.write(path, 0);
+    head.write('0000644\0' + '0000000\0'.repeat(2) + `${bytes.length.toString(8).padStart(11, '0')}\0`, 100);
+    head.write('00000000000\0        0', 136);
+    head.write('ustar\u000000', 257);
+    const sum = head.reduce((total, byte) => total + byte, 0);
+    head.write(`${sum.toString(8).padStart(6, '0')}\0 `, 148);
+    return [head, bytes, Buffer.alloc((512 - (bytes.length % 512)) % 512)];
+  });
+  return gzipSync(Buffer.concat([...blocks, Buffer.alloc(1024)]));
 }
 
 /** For each vertical of an OLX archive the url_names of its leaf blocks, in order; the children of a library follow it. */

@@ -2,10 +2,11 @@ import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { join } from 'node:path';
-import { startSystem, type System } from '../../scripts/system.mjs';
+import pg from 'pg';
+import { startSystem, type ProcessName, type System } from '../../scripts/system.mjs';
 import { Api } from './api.js';
 
-export type { System };
+export type { ProcessName, System };
 
 /** Starts a system in a folder of its own, as `npm start` does in the checkout's; env goes to every process. */
 export function startTestSystem(env: Record<string, string> = {}): Promise<System> {
@@ -15,6 +16,29 @@ export function startTestSystem(env: Record<string, string> = {}): Promise<Syste
 /** The API as one of the development people sees it. */
 export function apiOf(system: System, role: keyof System['tokens'] = 'author'): Api {
   return new Api(system.gateway, system.tokens[role]);
+}
+
+/** Runs an operators' command of a process: `command(system, 'catalog', 'rebuild')`. */
+export function command(system: System, service: Exclude<ProcessName, 'gateway'>, name: string): Promise<Response> {
+  const headers = { authorization: `Bearer ${system.opsToken}` };
+  return fetch(`${system.processes[service].url}/${name}`, { method: 'POST', headers });
+}
+
+/** Statements on a service's database by the owner of its tables: to look at rows, or to damage them on purpose. */
+export function sqlOf(system: System, service: string) {
+  const url = new URL(system.servers.postgres);
+  url.pathname = `/cw_${service}`;
+  return {
+    async run<T extends pg.QueryResultRow>(text: string, values: readonly unknown[] = []): Promise<T[]> {
+      const client = new pg.Client({ connectionString: url.href });
+      await client.connect();
+      try {
+        return (await client.query<T>(text, [...values])).rows;
+      } finally {
+        await client.end();
+      }
+    },
+  };
 }
 
 const dataFolder = fileURLToPath(new URL('../../../shared/data/', import.meta.url));

@@ -4,7 +4,7 @@ import { eventually } from '@coursewright/platform/testing/eventually';
 import pg from 'pg';
 import type { Answer, Api } from '../src/api.js';
 import { makeCourse, saveLesson, textLesson, type SmallCourse } from '../src/course.js';
-import { apiOf, startTestSystem, type System } from '../src/system.js';
+import { apiOf, command, sqlOf, startTestSystem, type System } from '../src/system.js';
 
 let system: System;
 let api: Api;
@@ -15,16 +15,30 @@ beforeAll(async () => {
 }, 180_000);
 afterAll(() => system?.stop(), 60_000);
 
-async function rows<T extends pg.QueryResultRow>(service: string, text: string): Promise<T[]> {
+function rows<T extends pg.QueryResultRow>(service: string, text: string): Promise<T[]> {
+  return sqlOf(system, service).run<T>(text);
+}
+
+/** Holds the counter of a course's events in versioning, so that a commit stops just before its end. */
+async function holdCounter(courseId: string): Promise<{ isWaitedFor(): Promise<void>; release(): Promise<void> }> {
   const url = new URL(system.servers.postgres);
-  url.pathname = `/cw_${service}`;
-  const client = new pg.Client({ connectionString: url.href });
-  await client.connect();
-  try {
-    return (await client.query<T>(text)).rows;
-  } finally {
-    await client.end();
-  }
+  url.pathname = '/cw_versioning';
+  const holder = new pg.Client({ connectionString: url.href });
+  await holder.connect();
+  await holder.query('BEGIN');
+  await holder.query('SELECT n FROM course_seq WHERE course_id = $1 FOR UPDATE', [courseId]);
+  return {
+    async isWaitedFor() {
+      const waiting = `SELECT 1 FROM pg_locks WHERE NOT granted AND pg_backend_pid() <> pid AND database =
+        (SELECT oid FROM pg_database WHERE datname = 'cw_versioning')
+        UNION ALL SELECT 1 FROM pg_locks WHERE NOT granted AND locktype = 'transactionid'`;
+      await eventually(async () => expect(await rows('versioning', waiting)).not.toEqual([]), 8_000);
+    },
+    async release() {
+      await holder.query('ROLLBACK');
+      await holder.end();
+    },
+  };
 }
 
 /** Every event of versioning took effect exactly once at every consumer: nothing missing, nothing parked, nothing buried. */
@@ -102,17 +116,28 @@ describe('kill -9 of a process under load', () => {
     const course = await makeCourse(api, 'Interrupted', 1);
     const path = `/lessons/${course.lessons[0]}/content`;
     const { etag } = await api.get(path);
+    const before = await api.all(`/courses/${course.id}/commits`);
     const request = { json: textLesson('once'), headers: { 'if-match': etag, 'idempotency-key': newId() } };
+    // Events are numbered last in the transaction of a commit: who holds the counter holds a write that has arrived.
+    const counter = await holdCounter(course.id);
     const first = api.send('PUT', path, { ...request, timeoutMs: 10_000 }).catch(() => undefined);
+    await counter.isWaitedFor();
     system.kill('gateway');
-    await first;
+    expect(await first).toBeUndefined();
+    await counter.release();
     await system.ready('gateway');
+    await eventually(async () =>
+      expect(await api.all(`/courses/${course.id}/commits`)).toHaveLength(before.length + 1),
+    );
     const second = await eventually(() => api.send('PUT', path, request));
     const third = await api.send('PUT', path, request);
     expect([second.status, third.status]).toEqual([200, 200]);
     expect(third.body).toEqual(second.body);
     expect(third.etag).toBe(second.etag);
     expect(third.headers.get('commit')).toBe(second.headers.get('commit'));
+    const after = await api.all<{ hash: string }>(`/courses/${course.id}/commits`);
+    expect(after).toHaveLength(before.length + 1);
+    expect(after[0]!.hash).toBe(second.headers.get('commit'));
     const created = { json: { title: 'Only one' }, headers: { 'idempotency-key': newId() } };
     const [one, two] = [await api.send('POST', '/courses', created), await api.send('POST', '/courses', created)];
     expect(two).toMatchObject({ status: 201, body: { id: one.body['id'] } });
@@ -215,25 +240,34 @@ describe('what can be made again', () => {
     });
   }, 90_000);
 
-  it('a projection, dropped and rebuilt by its command, is what it was', async () => {
+  it('a projection that was damaged is what it was after its rebuild, and no other course waits for one that fails', async () => {
+    const course = await makeCourse(api, 'Rebuilt', 1);
+    for (const module of course.modules) {
+      const task = { title: 'Hand it in', kind: 'assignment', fields: { submittable: true } };
+      expect((await api.send('POST', `/modules/${module}/lessons`, { json: task })).status).toBe(201);
+    }
     await expectAllConsumed();
     const tables = [
-      ['catalog', ['course_card']],
-      ['review', ['course_head']],
-      ['deployment', ['submittable_content']],
+      ['catalog', 'course_card', `UPDATE course_card SET topic = 'damaged', title_key = 'damaged'`],
+      ['review', 'course_head', `UPDATE course_head SET tree = ''`],
+      ['deployment', 'submittable_content', `UPDATE submittable_content SET title = 'damaged'`],
     ] as const;
-    for (const [service, names] of tables) {
-      const dump = async (): Promise<unknown[]> =>
-        Promise.all(
-          names.map((name) =>
-            rows<{ row: unknown }>(service, `SELECT to_jsonb(t) AS row FROM ${name} t ORDER BY to_jsonb(t)::text`),
-          ),
-        );
+    for (const [service, table, damage] of tables) {
+      const dump = (): Promise<unknown[]> =>
+        rows(service, `SELECT to_jsonb(t) AS row FROM ${table} t ORDER BY to_jsonb(t)::text`);
+      const settled = async (): Promise<void> => {
+        await expectAllConsumed();
+        if (service === 'deployment')
+          await eventually(async () => expect(await rows(service, 'SELECT 1 FROM content_sync')).toEqual([]), 20_000);
+      };
+      await settled();
       const before = await dump();
-      const headers = { authorization: `Bearer ${system.opsToken}` };
-      const response = await fetch(`${system.processes[service].url}/rebuild`, { method: 'POST', headers });
-      expect(response.status).toBe(200);
-      await expectAllConsumed();
+      expect([service, before.length]).not.toEqual([service, 0]);
+      await rows(service, damage);
+      expect([service, await dump()]).not.toEqual([service, before]);
+      const response = await command(system, service, 'rebuild');
+      expect([service, response.status]).toEqual([service, 200]);
+      await settled();
       expect([service, await dump()]).toEqual([service, before]);
     }
   }, 90_000);
