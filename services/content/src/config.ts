@@ -19,6 +19,7 @@ export interface Config extends ServiceConfig {
 }
 
 const MIB = 1024 * 1024;
+const MAX_NAMES = 32 * MIB;
 
 /** Reads the configuration. Throws ConfigError with every problem at once. */
 export function readContentConfig(env: Env): Config {
@@ -33,6 +34,7 @@ export function readContentConfig(env: Env): Config {
       spoolDir: join(reader.text('DATA_DIR'), 'imports'),
       maxImportBytes: reader.integer('MAX_IMPORT_BYTES', { fallback: 512 * MIB, min: 1 }),
       archiveLimits: {
+        names: MAX_NAMES,
         entries: reader.integer('MAX_ARCHIVE_ENTRIES', { fallback: 500_000, min: 1 }),
         fileBytes: reader.integer('MAX_ARCHIVE_FILE_BYTES', { fallback: 256 * MIB, min: 1 }),
         totalBytes: reader.integer('MAX_UNPACKED_BYTES', { fallback: 4096 * MIB, min: 1 }),

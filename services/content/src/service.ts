@@ -12,7 +12,7 @@ import type { RenderCache } from './operations/ports.js';
 import { createCatalogClient } from './rpc/catalog-client.js';
 import { contentService } from './rpc/content-service.js';
 import { createVersioningClient } from './rpc/versioning-client.js';
-import { createImportStore } from './store/imports.js';
+import { createImportStore, isUploading } from './store/imports.js';
 import { openBodyStore } from './store/mongo-bodies.js';
 import { createSpool } from './store/spool.js';
 import { eventConsumers, keyAskers } from './rpc/callers.js';
@@ -57,7 +57,7 @@ export async function createService(config: Config): Promise<{ parts: Part[]; lo
     services: [
       service,
       eventSourceService(database, async (_sql, courseId) => ({ courseId }), eventConsumers),
-      requestService(database, keyAskers),
+      requestService(database, keyAskers, isUploading),
     ],
     checks: [
       { name: 'mongodb', required: false, isUp: () => bodies.isUp() },

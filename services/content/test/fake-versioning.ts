@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { AppError } from '@coursewright/platform/errors';
-import type { KnownNode } from '../src/domain/import-ops.js';
+import { fieldMarks, type KnownNode } from '../src/domain/import-ops.js';
 import type { AddedNode, As, Call, Catalog, LessonNode, Made, StoredOp, Versioning } from '../src/operations/ports.js';
 
 interface Course {
@@ -141,7 +141,7 @@ export class FakeServices implements Versioning, Catalog {
         id: courseId,
         kind: 'course',
         parentId: null,
-        fields: course.fields,
+        marks: fieldMarks(course.fields),
         body: null,
         key: course.source.key,
       });
@@ -149,7 +149,8 @@ export class FakeServices implements Versioning, Catalog {
       for (const node of course.nodes.values()) {
         if (node.parentId !== parentId) continue;
         const { id, kind, fields, body, source } = node;
-        if (source.format === format) known.push({ id, kind, parentId, fields, body, key: source.key });
+        if (source.format === format)
+          known.push({ id, kind, parentId, marks: fieldMarks(fields), body, key: source.key });
         walk(id);
       }
     };
@@ -187,9 +188,9 @@ export class FakeServices implements Versioning, Catalog {
       return;
     }
     const node = hidden.get(op.nodeId);
-    if (op.nodeId === courseId && op.op === 'setFields') Object.assign(this.course(courseId).fields, op.fields);
+    if (op.nodeId === courseId && op.op === 'setFields') patch(this.course(courseId).fields, op.fields);
     else if (!node) throw new AppError('conflict', 'NODE_GONE', { id: op.nodeId });
-    else if (op.op === 'setFields') hidden.set(node.id, { ...node, fields: { ...node.fields, ...op.fields } });
+    else if (op.op === 'setFields') hidden.set(node.id, { ...node, fields: patch({ ...node.fields }, op.fields) });
     else if (op.op === 'setBody') hidden.set(node.id, { ...node, body: op.body });
     else {
       hidden.delete(node.id);
@@ -238,4 +239,13 @@ export class FakeServices implements Versioning, Catalog {
   async rolesOn(): Promise<readonly string[]> {
     return this.roles;
   }
+}
+
+/** As versioning does it: null takes a field away. */
+function patch(fields: Record<string, unknown>, changes: Record<string, unknown>): Record<string, unknown> {
+  for (const [name, value] of Object.entries(changes)) {
+    if (value === null) delete fields[name];
+    else fields[name] = value;
+  }
+  return fields;
 }

@@ -4,9 +4,8 @@ import { projectLesson } from '@coursewright/course-model/project-lesson';
 import { isId } from '@coursewright/platform/ids';
 import type { PlannedNode } from '../src/domain/import-plan.js';
 import { emptyReport, type ImportReport } from '../src/domain/import-report.js';
-import { readOlxCourse } from '../src/domain/olx/read-course.js';
 import { renderLesson } from '../src/domain/render.js';
-import { archiveOf, demoCourse } from './support.js';
+import { archiveOf, demoCourse, readAll } from './support.js';
 
 const IMPORT = '0190a000-0000-7000-8000-000000000001';
 const LISTS = ['materials', 'exercises', 'assessments'] as const;
@@ -17,9 +16,7 @@ const demo = demoCourse();
   let report: ImportReport = emptyReport();
   const load = async () => {
     if (nodes.length > 0) return;
-    const archive = await archiveOf(demo!);
-    report = emptyReport();
-    nodes = [...readOlxCourse(archive, IMPORT, report)];
+    ({ nodes, report } = await readAll(await archiveOf(demo!), IMPORT));
   };
 
   it('is read whole: 6 units, 17 modules, 58 lessons, 319 items, 401 parts mapped or kept', async () => {
@@ -40,7 +37,8 @@ const demo = demoCourse();
     expect(keys).toHaveLength(401);
     expect(new Set(keys).size).toBe(401);
     const archive = await archiveOf(demo!);
-    const text = (path: string) => Buffer.from(archive.read(`olx-demo-course/course/${path}`) ?? '').toString();
+    const text = async (path: string) =>
+      Buffer.from((await archive.read(`olx-demo-course/course/${path}`)) ?? '').toString();
     const named = new Set<string>();
     for (const path of archive.paths) {
       const [, type] =
@@ -48,7 +46,7 @@ const demo = demoCourse();
       if (type === undefined) continue;
       const own = path.replace(/^.*\/([^/]+)\.xml$/, '$1');
       named.add(`${type}/${own}`);
-      for (const match of text(`${type}/${own}.xml`).matchAll(/<([a-z][\w-]*) url_name="([^"]+)"/g)) {
+      for (const match of (await text(`${type}/${own}.xml`)).matchAll(/<([a-z][\w-]*) url_name="([^"]+)"/g)) {
         if (match[1] !== 'course') named.add(`${match[1]}/${match[2]}`);
       }
     }
@@ -60,7 +58,7 @@ const demo = demoCourse();
     const archive = await archiveOf(demo!);
     let mixed = 0;
     for (const node of nodes.filter(({ kind }) => kind === 'lesson')) {
-      const xml = Buffer.from(archive.read(`olx-demo-course/course/${node.source.key}.xml`) ?? '').toString();
+      const xml = Buffer.from((await archive.read(`olx-demo-course/course/${node.source.key}.xml`)) ?? '').toString();
       const expected = [...xml.matchAll(/^ {2}<([\w-]+) url_name="([^"]+)"/gm)].map(
         (match) => `${match[1]}/${match[2]}`,
       );
@@ -130,12 +128,11 @@ const demo = demoCourse();
   it('gives the same nodes again for the same import, others for another', async () => {
     await load();
     const archive = await archiveOf(demo!);
-    const again = [...readOlxCourse(archive, IMPORT, emptyReport())];
+    const { nodes: again } = await readAll(archive, IMPORT);
     expect(again).toEqual(nodes);
     expect(nodes.every((node) => isId(node.id))).toBe(true);
-    const others = new Set(
-      [...readOlxCourse(archive, IMPORT.replace(/1$/, '2'), emptyReport())].map((node) => node.id),
-    );
+    const other = await readAll(archive, IMPORT.replace(/1$/, '2'));
+    const others = new Set(other.nodes.map((node) => node.id));
     expect(nodes.some((node) => others.has(node.id))).toBe(false);
   });
 

@@ -1,11 +1,12 @@
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { join, relative } from 'node:path';
-import { describe, expect, it } from '@jest/globals';
+import { beforeAll, describe, expect, it } from '@jest/globals';
 import { normalizeLesson } from '@coursewright/course-model/normalize-lesson';
 import { projectLesson } from '@coursewright/course-model/project-lesson';
 import type { Archive } from '../src/domain/archive.js';
+import type { PlannedNode } from '../src/domain/import-plan.js';
 import { emptyReport } from '../src/domain/import-report.js';
-import { readOlxCourse } from '../src/domain/olx/read-course.js';
+import { archiveFrom, readAll } from './support.js';
 
 const FOLDER = new URL('../../../samples/spanish-a1', import.meta.url).pathname;
 
@@ -14,12 +15,15 @@ function folder(path: string): Archive {
     .map((name) => join(path, name))
     .filter((name) => statSync(name).isFile());
   const paths = files.map((name) => relative(path, name));
-  return { paths: paths.sort(), read: (name) => (paths.includes(name) ? readFileSync(join(path, name)) : undefined) };
+  return archiveFrom(new Map(paths.map((name) => [name, readFileSync(join(path, name))])));
 }
 
 describe('the sample course of this repository', () => {
-  const report = emptyReport();
-  const nodes = [...readOlxCourse(folder(FOLDER), '0190a000-0000-7000-8000-000000000001', report)];
+  let report = emptyReport();
+  let nodes: PlannedNode[] = [];
+  beforeAll(async () => {
+    ({ nodes, report } = await readAll(folder(FOLDER), '0190a000-0000-7000-8000-000000000001'));
+  });
 
   it('is read whole, with nothing but its files and pages about it left over', () => {
     expect(report.counts).toEqual({ units: 3, modules: 12, lessons: 40, assignments: 2 });

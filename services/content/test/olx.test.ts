@@ -3,31 +3,23 @@ import { normalizeLesson } from '@coursewright/course-model/normalize-lesson';
 import { projectLesson } from '@coursewright/course-model/project-lesson';
 import { AppError } from '@coursewright/platform/errors';
 import fc from 'fast-check';
-import { decodeText, safePath, type Archive } from '../src/domain/archive.js';
+import { decodeText, safePath } from '../src/domain/archive.js';
 import type { PlannedNode } from '../src/domain/import-plan.js';
-import { emptyReport, type ImportReport } from '../src/domain/import-report.js';
-import { readOlxCourse } from '../src/domain/olx/read-course.js';
-import { parseXml } from '../src/domain/olx/xml.js';
+import type { ImportReport } from '../src/domain/import-report.js';
+import { parseXml } from '../src/domain/olx/xml-parse.js';
+import { archiveFrom, readAll } from './support.js';
 
 const IMPORT = '0190a000-0000-7000-8000-000000000001';
 const LISTS = ['materials', 'exercises', 'assessments'] as const;
 
-function archive(files: Record<string, string>): Archive {
-  const bytes = new Map(Object.entries(files).map(([path, text]) => [path, Buffer.from(text)]));
-  return { paths: [...bytes.keys()].sort(), read: (path) => bytes.get(path) };
-}
+type Read = Promise<{ nodes: PlannedNode[]; report: ImportReport }>;
 
-function read(files: Record<string, string>): { nodes: PlannedNode[]; report: ImportReport } {
-  const report = emptyReport();
-  return { nodes: [...readOlxCourse(archive(files), IMPORT, report)], report };
+async function read(files: Record<string, string>): Read {
+  return readAll(archiveFrom(new Map(Object.entries(files).map(([path, text]) => [path, Buffer.from(text)]))), IMPORT);
 }
 
 /** An inline course whose one lesson holds the given blocks. */
-function lesson(
-  blocks: string,
-  files: Record<string, string> = {},
-  sequential = '',
-): { nodes: PlannedNode[]; report: ImportReport } {
+async function lesson(blocks: string, files: Record<string, string> = {}, sequential = ''): Read {
   return read({
     'course.xml': `<course url_name="c" display_name="C"><chapter url_name="u"><sequential url_name="m" ${sequential}><vertical url_name="l" display_name="L">${blocks}</vertical></sequential></chapter></course>`,
     ...files,
@@ -47,9 +39,9 @@ function learners(node: PlannedNode | undefined): string {
   return JSON.stringify(projectLesson(stored.body.doc, 'learner'));
 }
 
-function reasonOf(work: () => unknown): string {
+async function reasonOf(work: () => Promise<unknown>): Promise<string> {
   try {
-    work();
+    await work();
   } catch (error) {
     return error instanceof AppError ? `${error.kind} ${error.reason}` : String(error);
   }
@@ -57,8 +49,8 @@ function reasonOf(work: () => unknown): string {
 }
 
 describe('ordinary courses', () => {
-  it('reads a course that stands inline in one file', () => {
-    const { nodes, report } = lesson(
+  it('reads a course that stands inline in one file', async () => {
+    const { nodes, report } = await lesson(
       '<html url_name="h"><p>Hola &amp; adiós</p></html><video url_name="v" youtube="1.00:abc"/><problem url_name="p"><p>?</p></problem>',
     );
     expect(nodes.map((node) => [node.kind, node.source.key, node.fields['title']])).toEqual([
@@ -75,8 +67,8 @@ describe('ordinary courses', () => {
     expect(report).toMatchObject({ read: 7, mapped: 7, kept: 0, lossCount: 0, items: 3 });
   });
 
-  it('reads pointer files in any folder, below the shallowest course.xml', () => {
-    const { nodes } = read({
+  it('reads pointer files in any folder, below the shallowest course.xml', async () => {
+    const { nodes } = await read({
       'export/course.xml': '<course url_name="run" org="o" course="c"/>',
       'export/course/run.xml':
         '<course display_name="Español" language="es" coursewright_topic="Spanish" coursewright_cefr_level="A1" coursewright_tags="a, b"><chapter url_name="x"/></course>',
@@ -97,8 +89,8 @@ describe('ordinary courses', () => {
     ]);
   });
 
-  it('makes an assignment of a vertical that says so, with its fields and objectives', () => {
-    const { nodes, report } = read({
+  it('makes an assignment of a vertical that says so, with its fields and objectives', async () => {
+    const { nodes, report } = await read({
       'course.xml':
         '<course url_name="c"><chapter url_name="u"><sequential url_name="m"><vertical url_name="a" coursewright_kind="assignment" submittable="true" coursewright_duration_minutes="15" coursewright_objectives="Greet|Ask"><html url_name="h">Do</html></vertical></sequential></chapter></course>',
     });
@@ -110,8 +102,8 @@ describe('ordinary courses', () => {
     expect(report.counts).toEqual({ units: 1, modules: 1, lessons: 0, assignments: 1 });
   });
 
-  it('fills in the levels that a course leaves out, and says so', () => {
-    const { nodes, report } = read({
+  it('fills in the levels that a course leaves out, and says so', async () => {
+    const { nodes, report } = await read({
       'course.xml':
         '<course url_name="c"><sequential url_name="m"><html url_name="h">x</html></sequential><chapter url_name="u"><vertical url_name="l"/></chapter><vertical url_name="k"/></course>',
     });
@@ -131,8 +123,8 @@ describe('ordinary courses', () => {
     expect(nodes.every((node) => node.parentId === null || ids.has(node.parentId))).toBe(true);
   });
 
-  it('keeps blocks of other kinds whole for authors, with the children of libraries as items', () => {
-    const { nodes, report } = lesson(
+  it('keeps blocks of other kinds whole for authors, with the children of libraries as items', async () => {
+    const { nodes, report } = await lesson(
       '<lti url_name="t" launch_url="https://x"/><library_content url_name="q" max_count="1"><problem url_name="p1"/><problem url_name="p2"/></library_content>',
       {
         'problem/p1.xml': '<problem><p>One</p></problem>',
@@ -149,16 +141,106 @@ describe('ordinary courses', () => {
     expect(learners(nodes[3])).not.toContain('launch_url');
   });
 
-  it('keeps what is for staff or some groups away from learners', () => {
-    const { nodes } = lesson(
+  it('keeps what is for staff or some groups away from learners', async () => {
+    const { nodes } = await lesson(
       '<html url_name="s" visible_to_staff_only="true">SECRET</html><html url_name="g" group_access="{&quot;1&quot;: [2]}">SECRET</html><html url_name="o" group_access="{}">open</html><conditional url_name="c"><html url_name="i">SECRET</html></conditional>',
     );
     expect(learners(nodes[3])).not.toContain('SECRET');
     expect(learners(nodes[3])).toContain('open');
   });
 
-  it('takes the policy of older exports over the elements', () => {
-    const { nodes } = read({
+  it.each([
+    ['true', 'author'],
+    ['True', 'author'],
+    ['1', 'author'],
+    ['&quot;true&quot;', 'author'],
+    ['yes', 'author'],
+    ['perhaps', 'author'],
+    ['{', 'author'],
+    ['[true]', 'author'],
+    ['false', 'learner'],
+    ['False', 'learner'],
+    ['0', 'learner'],
+    ['null', 'learner'],
+    ['', 'learner'],
+  ])('takes visible_to_staff_only="%s" to mean: for %s', async (value, audience) => {
+    const mark = `visible_to_staff_only="${value}"`;
+    const { nodes, report } = await read({
+      'course.xml': `<course url_name="c"><chapter url_name="u" ${mark}/><chapter url_name="v"><sequential url_name="m" ${mark}><vertical url_name="l" ${mark}><html url_name="h" ${mark}>x</html></vertical></sequential></chapter></course>`,
+    });
+    const field = audience === 'learner' ? undefined : audience;
+    expect(nodes.map((node) => node.fields['audience'])).toEqual([undefined, field, undefined, field, field]);
+    expect(nodes[4]?.content?.materials?.[0]?.audience).toBe(audience);
+    expect(report.losses.map((loss) => loss.source)).toEqual(
+      audience === 'learner' ? [] : ['chapter/u', 'sequential/m', 'vertical/l', 'html/h'],
+    );
+  });
+
+  it('makes parts for some groups, and parts that say it in the policy with any JSON, the authors’, and says so', async () => {
+    const { nodes, report } = await read({
+      'course.xml':
+        '<course url_name="r"><chapter url_name="a"/><chapter url_name="b"/><chapter url_name="c"/><chapter url_name="d" hide_from_toc="true"/><chapter url_name="e" group_access="{1: [2]}"/><chapter url_name="f" coursewright_audience="grader"/><chapter url_name="g" coursewright_audience="friends"/></course>',
+      'policies/r/policy.json': JSON.stringify({
+        'chapter/a': { visible_to_staff_only: true },
+        'chapter/b': { group_access: { 50: [1, 2] } },
+        'chapter/c': { group_access: { 50: [] }, visible_to_staff_only: null },
+      }),
+    });
+    expect(nodes.map((node) => [node.source.key, node.fields['audience']])).toEqual([
+      ['course/r', undefined],
+      ['chapter/a', 'author'],
+      ['chapter/b', 'author'],
+      ['chapter/c', undefined],
+      ['chapter/d', undefined],
+      ['chapter/e', 'author'],
+      ['chapter/f', 'grader'],
+      ['chapter/g', 'author'],
+    ]);
+    const told = new Map(report.losses.map((loss) => [loss.source, loss.what]));
+    expect(told.get('chapter/b')).toBe('is for some groups of learners only; kept for authors');
+    expect(told.get('chapter/d')).toContain('hidden from the table of contents');
+    expect(told.get('chapter/e')).toContain('does not say clearly whom it is for (group_access="{1: [2]}")');
+    expect(told.get('chapter/g')).toContain('does not say clearly');
+  });
+
+  it('keeps the titles of parts from learners that were made for what is not theirs', async () => {
+    const { nodes } = await read({
+      'course.xml':
+        '<course url_name="c"><vertical url_name="l" display_name="SECRET" visible_to_staff_only="true"/><split_test url_name="t" display_name="SECRET"><html url_name="h">x</html></split_test></course>',
+    });
+    const shown = nodes.filter((node) => node.fields['audience'] === undefined);
+    expect(nodes.length).toBeGreaterThan(3);
+    expect(JSON.stringify(shown)).not.toContain('SECRET');
+  });
+
+  it('makes every unit of a course that is for staff only the authors’', async () => {
+    const { nodes } = await read({
+      'course.xml':
+        '<course url_name="c" visible_to_staff_only="true"><chapter url_name="u"><sequential url_name="m"><vertical url_name="l"><html url_name="h">x</html></vertical></sequential></chapter><html url_name="k">y</html></course>',
+    });
+    expect(nodes.map((node) => [node.kind, node.fields['audience']])).toEqual([
+      ['course', undefined],
+      ['unit', 'author'],
+      ['module', undefined],
+      ['lesson', undefined],
+      ['module', 'author'],
+      ['lesson', 'author'],
+    ]);
+    for (const node of nodes) if (node.content) expect(node.content.materials?.[0]?.audience).toBe('author');
+  });
+
+  it('is not led astray by names that every object has', async () => {
+    const { nodes } = await lesson(
+      '<constructor url_name="a"/><toString url_name="b"/><html url_name="valueOf" constructor="x">t</html>',
+      {},
+      'constructor="1" toString="2" coursewright_to_string="3" coursewright_constructor="4"',
+    );
+    expect(keys(nodes[3])).toEqual(['constructor/a', 'toString/b', 'html/valueOf']);
+    expect(nodes[2]?.fields).toEqual({ title: 'm', toString: 3 });
+  });
+
+  it('takes the policy of older exports over the elements', async () => {
+    const { nodes } = await read({
       'course.xml': '<course url_name="r" org="o" course="c"/>',
       'course/r.xml': '<course><chapter url_name="u"/></course>',
       'chapter/u.xml': '<chapter/>',
@@ -182,8 +264,8 @@ describe('problems', () => {
     <customresponse expect="EXPECT" cfn="f"><jsinput gradefn="GRADE"/></customresponse>
     <demandhint><hint>HINT2</hint></demandhint></problem>`;
 
-  it('shows learners the questions and choices in order, and nothing of what is right', () => {
-    const { nodes } = lesson(choice);
+  it('shows learners the questions and choices in order, and nothing of what is right', async () => {
+    const { nodes } = await lesson(choice);
     const exercise = nodes[3]?.content?.exercises?.[0];
     expect(exercise).toMatchObject({
       type: 'mixed',
@@ -203,8 +285,8 @@ describe('problems', () => {
     expect(JSON.stringify(exercise?.answers)).toMatch(/SOLUTION.*HINT2/s);
   });
 
-  it('makes assessments of them where the sequential is graded, with their scoring', () => {
-    const { nodes } = lesson(choice, {}, 'graded="true" format="Exam"');
+  it('makes assessments of them where the sequential is graded, with their scoring', async () => {
+    const { nodes } = await lesson(choice, {}, 'graded="true" format="Exam"');
     expect(nodes[3]?.content?.assessments?.[0]).toMatchObject({
       type: 'mixed',
       scoring: { weight: 2, maxAttempts: 3, showAnswer: 'finished' },
@@ -226,12 +308,12 @@ describe('hostile and broken archives', () => {
       { 'course.xml': `<course>${'<chapter>'.repeat(500)}${'</chapter>'.repeat(500)}</course>` },
       'unprocessable OLX_TOO_DEEP',
     ],
-  ])('%# are refused with %s', (files, reason) => {
-    expect(reasonOf(() => read(files as Record<string, string>))).toBe(reason);
+  ])('%# are refused with %s', async (files, reason) => {
+    expect(await reasonOf(() => read(files as Record<string, string>))).toBe(reason);
   });
 
-  it('lists missing files and broken leaves, and keeps what there is of them', () => {
-    const { nodes, report } = lesson(
+  it('lists missing files and broken leaves, and keeps what there is of them', async () => {
+    const { nodes, report } = await lesson(
       '<html url_name="gone"/><html url_name="nofile" filename="nowhere" display_name="N"/><problem url_name="broken"/><vertical url_name="x"/>',
       {
         'problem/broken.xml': '<problem><p>half',
@@ -252,8 +334,8 @@ describe('hostile and broken archives', () => {
     ]);
   });
 
-  it('reads on below a missing or broken container, and says so', () => {
-    const { nodes, report } = read({
+  it('reads on below a missing or broken container, and says so', async () => {
+    const { nodes, report } = await read({
       'course.xml': '<course url_name="c"><chapter url_name="gone"/><chapter url_name="half"/></course>',
       'chapter/half.xml': '<chapter display_name="Half"><sequential url_name="s" display_name="S">',
     });
@@ -264,8 +346,8 @@ describe('hostile and broken archives', () => {
     ]);
   });
 
-  it('follows no cycle and reads a block used twice as two', () => {
-    const { nodes, report } = read({
+  it('follows no cycle and reads a block used twice as two', async () => {
+    const { nodes, report } = await read({
       'course.xml': '<course url_name="c"><chapter url_name="u"/><chapter url_name="u"/></course>',
       'chapter/u.xml': '<chapter><sequential url_name="m"/></chapter>',
       'sequential/m.xml': '<sequential><vertical url_name="l"/></sequential>',
@@ -284,11 +366,12 @@ describe('hostile and broken archives', () => {
     expect(new Set(nodes.map((node) => node.id)).size).toBe(7);
   });
 
-  it('expands no entity of a document type', () => {
-    const { nodes } = lesson('<html url_name="h" filename="h"/>', { 'html/h.xml': '', 'html/h.html': 'x' });
+  it('expands no entity of a document type', async () => {
+    const { nodes } = await lesson('<html url_name="h" filename="h"/>', { 'html/h.xml': '', 'html/h.html': 'x' });
     expect(nodes[3]?.content?.materials?.[0]?.content).toBe('x');
-    const parsed = parseXml(
+    const parsed = await parseXml(
       '<!DOCTYPE a [<!ENTITY x "BOOM"><!ENTITY y SYSTEM "file:///etc/passwd">]><a t="&x;">&x;&y;</a>',
+      () => undefined,
     );
     expect(parsed.root?.attribs['t']).toBe('&x;');
     expect(JSON.stringify(parsed.root?.children.map((child) => ('data' in child ? child.data : '')))).not.toMatch(
@@ -296,14 +379,14 @@ describe('hostile and broken archives', () => {
     );
   });
 
-  it('looks files up in the archive only', () => {
-    const { nodes } = lesson('<html url_name="h" filename="../../../../etc/passwd"/><html url_name="../../x"/>');
+  it('looks files up in the archive only', async () => {
+    const { nodes } = await lesson('<html url_name="h" filename="../../../../etc/passwd"/><html url_name="../../x"/>');
     expect(JSON.stringify(nodes[3]?.content)).not.toContain('root:');
     expect(keys(nodes[3])).toEqual(['html/h', 'html/../../x']);
   });
 
-  it('leaves out what does not fit into a document, and lists it', () => {
-    const { nodes, report } = lesson(
+  it('leaves out what does not fit into a document, and lists it', async () => {
+    const { nodes, report } = await lesson(
       `<html url_name="big">${'x'.repeat(1_200_000)}</html><html url_name="small">y</html>`,
     );
     expect(keys(nodes[3])).toEqual(['html/big', 'html/small']);
@@ -311,12 +394,12 @@ describe('hostile and broken archives', () => {
     expect(learners(nodes[3])).toContain('"y"');
   });
 
-  it('mends text that is no UTF-8, and says so', () => {
+  it('mends text that is no UTF-8, and says so', async () => {
     expect(decodeText(Buffer.from([0x61, 0xff, 0x00]))).toEqual({ text: 'a\uFFFD\uFFFD', damaged: true });
     expect(decodeText(Buffer.from('\uFEFFé'))).toEqual({ text: 'é', damaged: false });
   });
 
-  it('knows safe paths', () => {
+  it('knows safe paths', async () => {
     expect(safePath('./a//b/./c.xml')).toBe('a/b/c.xml');
     for (const evil of [
       '/etc/passwd',
@@ -334,7 +417,7 @@ describe('hostile and broken archives', () => {
     }
   });
 
-  it('neither crashes nor loses count on generated nonsense', () => {
+  it('neither crashes nor loses count on generated nonsense', async () => {
     const tag = fc.constantFrom(
       'course',
       'chapter',
@@ -357,15 +440,15 @@ describe('hostile and broken archives', () => {
           ),
       ),
     }));
-    fc.assert(
-      fc.property(
+    await fc.assert(
+      fc.asyncProperty(
         fc.array(tree, { maxLength: 4 }),
         fc.dictionary(
           fc.constantFrom('chapter/a.xml', 'sequential/b.xml', 'vertical/a.xml', 'library_content/a.xml', 'html/c.xml'),
           tree,
         ),
-        (top, files) => {
-          const { nodes, report } = read({
+        async (top, files) => {
+          const { nodes, report } = await read({
             'course.xml': `<course url_name="r" display_name="R">${top.join('')}</course>`,
             ...files,
           });

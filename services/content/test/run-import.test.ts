@@ -21,10 +21,10 @@ import { createImportStore } from '../src/store/imports.js';
 import { openBodyStore, type BodyStore } from '../src/store/mongo-bodies.js';
 import { createSpool } from '../src/store/spool.js';
 import { FakeServices } from './fake-versioning.js';
-import { bigCourse, streamOf, tarOf } from './support.js';
+import { bigCourse, newImport, streamOf, tarOf } from './support.js';
 
 const migrations = new URL('../prisma/migrations', import.meta.url).pathname;
-const limits = { entries: 10_000, fileBytes: 20_000_000, totalBytes: 100_000_000, ratio: 100 };
+const limits = { entries: 10_000, names: 1_000_000, fileBytes: 20_000_000, totalBytes: 100_000_000, ratio: 100 };
 const author: Actor = { sub: 'ann', roles: ['author'], grants: [] };
 
 let database: TestDatabase;
@@ -77,20 +77,14 @@ describe('an import that dies', () => {
         const id = newId();
         await plain.spool.write(id, streamOf(bytes), 1e9);
         const startedBy = { sub: 'ann' };
-        const job = await imports.create(
-          {
-            id,
-            format: 'olx',
-            mediaType: 'application/gzip',
-            courseId: newId(),
-            newCourse: true,
-            startedBy,
-            spoolId: await plain.spool.id(),
-          },
+        const spoolId = await plain.spool.id();
+        await imports.create(
+          newImport({ id, courseId: newId(), newCourse: true, startedBy, spoolId }),
           author,
           undefined,
         );
-        await imports.claim({ holder: newId(), spoolId: await plain.spool.id(), ms: 600_000 });
+        const job = await imports.claim({ holder: newId(), spoolId, ms: 600_000, except: [], onlyFresh: false });
+        if (!job) throw new Error('nothing to be taken up');
         let count = 0;
         const crash = <T extends object>(port: T): T =>
           new Proxy(port, {
@@ -162,22 +156,14 @@ describe('a source that is imported again', () => {
     const own = { ...deps(), step: { ops: 3, bodies: 2 } };
     const id = newId();
     await own.spool.write(id, streamOf(bytes), 1e9);
-    const made = {
-      id,
-      format: 'olx',
-      mediaType: 'application/gzip',
-      courseId: courseId ?? newId(),
-      newCourse: courseId === undefined,
-    };
-    const job = await imports.create(
-      { ...made, startedBy: { sub: 'ann' }, spoolId: await own.spool.id() },
-      author,
-      undefined,
-    );
+    const spoolId = await own.spool.id();
+    const made = { id, courseId: courseId ?? newId(), newCourse: courseId === undefined, spoolId };
+    const { job } = await imports.create(newImport(made), author, undefined);
     const watched = Object.assign(Object.create(imports) as Imports, {
       saveStep: async (...args: Parameters<Imports['saveStep']>) => {
-        await imports.saveStep(...args);
+        const kept = await imports.saveStep(...args);
         meanwhile?.();
+        return kept;
       },
     });
     const report: ImportReport = emptyReport();
@@ -296,13 +282,12 @@ describe('an import that failed', () => {
   async function failed(daysAgo: number): Promise<ImportJob> {
     const own = deps();
     const [id, courseId] = [newId(), newId()];
-    const made = { id, courseId, format: 'olx', mediaType: 'application/gzip', newCourse: true };
-    const spoolId = await own.spool.id();
-    const job = await imports.create({ ...made, startedBy: { sub: 'ann' }, spoolId }, author, undefined);
+    const made = { id, courseId, newCourse: true, spoolId: await own.spool.id() };
+    const { job } = await imports.create(newImport(made), author, undefined);
     const source = { format: 'olx', key: 'course' };
     await fakes.createCourse({ courseId, fields: {}, source }, { person: job.startedBy });
     fakes.courses.get(courseId)?.hidden.set(id, new Map());
-    await imports.fail(id, error, emptyReport());
+    expect(await imports.fail(job, error, emptyReport())).toBe(true);
     const text = 'UPDATE "import" SET finished_at = now() - $2::float * interval \'1 day\' WHERE id = $1';
     await sql.rows({ name: 't_age', text }, [id, daysAgo]);
     return job;

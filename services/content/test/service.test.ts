@@ -26,11 +26,11 @@ import { createImportStore } from '../src/store/imports.js';
 import { openBodyStore, type BodyStore } from '../src/store/mongo-bodies.js';
 import { createSpool } from '../src/store/spool.js';
 import { FakeServices } from './fake-versioning.js';
-import { bigCourse, demoCourse, tarOf, upload } from './support.js';
+import { bigCourse, demoCourse, newImport, tarOf, upload } from './support.js';
 
 const logger = createLogger('test', 'silent');
 const migrations = new URL('../prisma/migrations', import.meta.url).pathname;
-const limits = { entries: 10_000, fileBytes: 20_000_000, totalBytes: 100_000_000, ratio: 100 };
+const limits = { entries: 10_000, names: 1_000_000, fileBytes: 20_000_000, totalBytes: 100_000_000, ratio: 100 };
 const course = newId();
 const lesson = newId();
 const author: Actor = { sub: 'ann', roles: ['author'], grants: [{ course, role: 'author' }] };
@@ -448,26 +448,15 @@ describe('imports', () => {
   it('whose process died are taken up when their lease has run out, and by nobody before', async () => {
     const id = newId();
     const spoolId = await createSpool(folder).id();
-    await imports.create(
-      {
-        id,
-        format: 'olx',
-        mediaType: 'application/gzip',
-        courseId: newId(),
-        newCourse: true,
-        startedBy: { sub: 'ann' },
-        spoolId,
-      },
-      author,
-      undefined,
-    );
+    await imports.create(newImport({ id, courseId: newId(), newCourse: true, spoolId }), author, undefined);
     const holder = newId();
     // Whoever is quicker, the running service or this test, has it alone.
-    const mine = await imports.claim({ holder, spoolId, ms: 500 });
+    const claim = { spoolId, ms: 500, except: [], onlyFresh: false };
+    const mine = await imports.claim({ ...claim, holder });
     if (mine?.id === id) {
-      expect(await imports.claim({ holder: newId(), spoolId, ms: 500 })).toBeUndefined();
-      expect(await imports.renew(id, newId(), 500)).toBe(false);
-      expect(await imports.renew(id, holder, 500)).toBe(true);
+      expect(await imports.claim({ ...claim, holder: newId() })).toBeUndefined();
+      expect(await imports.renew({ id, token: mine.token - 1 }, 500)).toBe(false);
+      expect(await imports.renew(mine, 500)).toBe(true);
     }
     // Its archive is not there, so that the one who takes it up can only say so.
     expect(await ended(id)).toMatchObject({ state: 'failed', error: { reason: 'ARCHIVE_LOST' } });

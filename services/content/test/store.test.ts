@@ -1,9 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { createServer } from 'node:net';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { bodyOf, type Body } from '@coursewright/course-model/body';
 import { canonicalJson } from '@coursewright/course-model/canonical';
@@ -15,11 +11,8 @@ import { testServers } from '@coursewright/platform/testing/servers';
 import fc from 'fast-check';
 import { MongoClient } from 'mongodb';
 import { openBodyStore, type BodyStore } from '../src/store/mongo-bodies.js';
-import { createSpool } from '../src/store/spool.js';
-import { tarOf, zipOf } from './support.js';
 
 const logger = createLogger('test', 'silent');
-const LIMITS = { entries: 100, fileBytes: 20_000_000, totalBytes: 40_000_000, ratio: 100 };
 
 interface Row {
   _id: string;
@@ -188,89 +181,5 @@ describe('bodies in MongoDB', () => {
     await expect(away.putMany(courseId, [bodyOf(emptyLesson())])).rejects.toMatchObject(expected);
     await expect(away.getMany(courseId, ['x'])).rejects.toMatchObject(expected);
     await away.close();
-  });
-});
-
-describe('archives on disk', () => {
-  let folder = '';
-  let spool = createSpool('');
-  const open = async (bytes: Buffer, mediaType = 'application/gzip', limits = LIMITS) => {
-    const id = newId();
-    await spool.write(id, toStream(bytes), 1e9);
-    return spool.open(id, mediaType, limits);
-  };
-  async function* toStream(bytes: Buffer): AsyncGenerator<Uint8Array> {
-    for (let at = 0; at < bytes.length; at += 1000) yield bytes.subarray(at, at + 1000);
-  }
-  beforeAll(async () => {
-    folder = await mkdtemp(join(tmpdir(), 'cw-spool-'));
-    spool = createSpool(folder);
-  });
-  afterAll(() => rm(folder, { recursive: true }));
-
-  it('unpacks tar.gz and zip alike', async () => {
-    const files = { 'a.xml': '<a/>', 'b/c.html': 'é'.repeat(5000), empty: '' };
-    for (const [mediaType, bytes] of [
-      ['application/gzip', await tarOf(Object.entries(files))],
-      ['application/zip', zipOf(files)],
-    ] as const) {
-      const archive = await open(bytes, mediaType);
-      expect(archive.paths).toEqual(['a.xml', 'b/c.html', 'empty']);
-      for (const [path, text] of Object.entries(files))
-        expect(Buffer.from(archive.read(path) ?? 'x').toString()).toBe(text);
-      expect(archive.read('nowhere')).toBeUndefined();
-      await archive.close();
-    }
-  });
-
-  it('lists links and doubles, and never writes a name of the archive to the disk', async () => {
-    const archive = await open(
-      await tarOf([
-        ['a', '1'],
-        ['link', { link: '/etc/passwd' }],
-        ['a', '2'],
-      ]),
-    );
-    expect(archive.skipped.map(({ source, kept }) => [source, kept])).toEqual([
-      ['link', false],
-      ['a', false],
-    ]);
-    expect(Buffer.from(archive.read('a') ?? '').toString()).toBe('2');
-    await archive.close();
-    expect((await readdir(folder)).every((name) => /^[0-9a-f-]{36}\.archive$/.test(name))).toBe(true);
-  });
-
-  it.each([
-    ['ARCHIVE_UNSAFE', () => tarOf([['../../etc/cron.d/x', 'x']])],
-    ['ARCHIVE_UNSAFE', () => tarOf([['/etc/x', 'x']])],
-    ['ARCHIVE_TOO_LARGE', () => tarOf(Array.from({ length: 101 }, (_, i) => [`f${i}`, ''] as const))],
-    ['ARCHIVE_TOO_LARGE', () => tarOf([['zeros', '\0'.repeat(15_000_000)]])],
-    ['ARCHIVE_TOO_LARGE', () => Promise.resolve(gzipSync(Buffer.alloc(60_000_000)))],
-    ['ARCHIVE_BROKEN', () => Promise.resolve(gzipSync(randomBytes(5000)))],
-    ['ARCHIVE_BROKEN', async () => (await tarOf([['a', 'x'.repeat(50_000)]])).subarray(0, 100)],
-    ['ARCHIVE_BROKEN', () => Promise.resolve(Buffer.from([0x1f, 0x8b, 1, 2, 3]))],
-  ])('%s: refuses what is hostile or broken (%#)', async (reason, make) => {
-    await expect(make().then((bytes) => open(bytes))).rejects.toMatchObject({ kind: 'unprocessable', reason });
-    expect((await readdir(folder)).filter((name) => name.endsWith('.unpacked'))).toEqual([]);
-  });
-
-  it('refuses hostile and broken zips', async () => {
-    const zip = zipOf({ 'a.xml': 'x' });
-    await expect(open(zip.subarray(0, -10), 'application/zip')).rejects.toMatchObject({ reason: 'ARCHIVE_BROKEN' });
-    const evil = Buffer.from(zipOf({ 'aa/x.xml': 'x' }).toString('latin1').replaceAll('aa/x', '../x'), 'latin1');
-    await expect(open(evil, 'application/zip')).rejects.toMatchObject({
-      kind: 'unprocessable',
-      reason: expect.stringMatching(/UNSAFE|BROKEN/),
-    });
-  });
-
-  it('takes no more bytes than allowed, and leaves nothing behind', async () => {
-    const id = newId();
-    await expect(spool.write(id, toStream(Buffer.alloc(5000)), 4000)).rejects.toMatchObject({
-      kind: 'too_large',
-      reason: 'ARCHIVE_TOO_LARGE',
-    });
-    expect(await spool.list()).not.toContain(id);
-    await expect(spool.open(id, 'application/gzip', LIMITS)).rejects.toMatchObject({ reason: 'ARCHIVE_LOST' });
   });
 });

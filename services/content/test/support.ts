@@ -2,6 +2,11 @@ import { existsSync, readFileSync } from 'node:fs';
 import { gzipSync, gunzipSync } from 'node:zlib';
 import { extract, pack } from 'tar-stream';
 import type { Archive } from '../src/domain/archive.js';
+import type { PlannedNode } from '../src/domain/import-plan.js';
+import { emptyReport, type ImportReport } from '../src/domain/import-report.js';
+import { readOlxCourse } from '../src/domain/olx/read-course.js';
+import type { NewImport } from '../src/operations/ports.js';
+import { createPause } from '../src/operations/breather.js';
 
 const DEMO = new URL('../../../../shared/data/olx-demo-course.tar.gz', import.meta.url);
 
@@ -22,7 +27,27 @@ export async function archiveOf(gzip: Buffer): Promise<Archive> {
     for await (const part of entry) parts.push(part as Buffer);
     if (entry.header.type === 'file') files.set(entry.header.name.replace(/^\.\//, ''), Buffer.concat(parts));
   }
-  return { paths: [...files.keys()].sort(), read: (path) => files.get(path) };
+  return archiveFrom(files);
+}
+
+/** Files as the importer sees them in an unpacked archive. */
+export function archiveFrom(files: ReadonlyMap<string, Uint8Array>): Archive {
+  return {
+    paths: [...files.keys()].sort(),
+    size: (path) => files.get(path)?.length,
+    read: async (path) => files.get(path),
+  };
+}
+
+/** Everything that is read from an archive, all at once. */
+export async function readAll(
+  archive: Archive,
+  importId: string,
+): Promise<{ nodes: PlannedNode[]; report: ImportReport }> {
+  const report = emptyReport();
+  const nodes: PlannedNode[] = [];
+  for await (const node of readOlxCourse({ archive, importId, report, pause: createPause() })) nodes.push(node);
+  return { nodes, report };
 }
 
 /** A tar.gz of files; a value of another type than string stands for a link to that name. */
@@ -101,4 +126,18 @@ export async function bigCourse(lessons: number): Promise<Buffer> {
 /** Bytes as a stream of one piece. */
 export async function* streamOf(bytes: Buffer): AsyncGenerator<Uint8Array> {
   yield bytes;
+}
+
+/** The row of an import that is about to be made: of somebody called ann, of an archive that nobody hashed. */
+export function newImport(
+  made: Pick<NewImport, 'id' | 'courseId' | 'newCourse' | 'spoolId'> & Partial<NewImport>,
+): NewImport {
+  const usual = {
+    format: 'olx',
+    mediaType: 'application/gzip',
+    startedBy: { sub: 'ann' },
+    byPlatform: false,
+    sha256: '',
+  };
+  return { ...usual, ...made };
 }

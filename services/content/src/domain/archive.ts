@@ -1,14 +1,21 @@
 /** The files of an archive that somebody sent, by their paths as `safePath` made them. */
 export interface Archive {
-  /** All paths, sorted. */
-  readonly paths: readonly string[];
+  /** All paths, the same at each reading; half a million are legal. */
+  readonly paths: Iterable<string>;
+  /** How many bytes a file has, or undefined when there is none of that path. */
+  size(path: string): number | undefined;
   /** The bytes of a file, or undefined when there is none of that path. */
-  read(path: string): Uint8Array | undefined;
+  read(path: string): Promise<Uint8Array | undefined>;
 }
+
+/** Lets other work of the process have its turn, when this has gone on for long; undefined when it has not yet. */
+export type Pause = () => Promise<void> | undefined;
 
 /** What an archive may be at most; beyond it is refused before it is read further. */
 export interface ArchiveLimits {
   readonly entries: number;
+  /** Characters of all names together: they are in memory while the archive is open. */
+  readonly names: number;
   /** Bytes of one file and of all files, unpacked. */
   readonly fileBytes: number;
   readonly totalBytes: number;

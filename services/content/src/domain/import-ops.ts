@@ -1,5 +1,7 @@
+import { createHash } from 'node:crypto';
 import { canonicalJson } from '@coursewright/course-model/canonical';
 import { PAGE_LISTS, type LessonDocument, type LessonInput } from '@coursewright/course-model/lesson';
+import type { Pause } from './archive.js';
 import type { PlannedNode } from './import-plan.js';
 
 /** A change that an import makes on its hidden ref; the body of a node comes as a document, to be stored first. */
@@ -15,16 +17,29 @@ export interface KnownNode {
   id: string;
   kind: PlannedNode['kind'];
   parentId: string | null;
-  fields: Record<string, unknown>;
+  /** A mark of each field's value, by `fieldMarks`: the values themselves would be too much to hold of a whole course. */
+  marks: ReadonlyMap<string, string>;
   body: string | null;
   /** Key of its source. */
   key: string;
 }
 
+const MARK_LENGTH = 43;
+
+/** What tells whether a field has the same value: its canonical JSON, or the hash of that where it is longer. */
+export function fieldMarks(fields: Readonly<Record<string, unknown>>): Map<string, string> {
+  return new Map(Object.entries(fields).map(([name, value]) => [name, markOf(value)]));
+}
+
+function markOf(value: unknown): string {
+  const json = canonicalJson(value);
+  return json.length < MARK_LENGTH ? json : createHash('sha256').update(json).digest('base64url');
+}
+
 /** The ops of an import into a course that holds nothing of the source: every planned node below the root is added. */
-export function* addOps(nodes: Iterable<PlannedNode>, courseId: string): Generator<ImportOp> {
+export async function* addOps(nodes: AsyncIterable<PlannedNode>, courseId: string): AsyncGenerator<ImportOp> {
   let rootId = '';
-  for (const { content, ...node } of nodes) {
+  for await (const { content, ...node } of nodes) {
     if (node.parentId === null) rootId = node.id;
     else {
       const parentId = node.parentId === rootId ? courseId : node.parentId;
@@ -33,21 +48,32 @@ export function* addOps(nodes: Iterable<PlannedNode>, courseId: string): Generat
   }
 }
 
+/** A course that holds parts of a source, and what is said about them. */
+export interface PresentCourse {
+  readonly id: string;
+  /** In document order. */
+  readonly known: readonly KnownNode[];
+  readonly pause: Pause;
+  /** Called for each known part that is treated otherwise than the source alone would have it. */
+  tell(node: KnownNode, what: string): void;
+}
+
 /**
  * The ops of an import into a course that holds parts of the same source: nodes are found again by the key of their source and
- * brought up to date in fields, place, order and document; others are added. `known` must be in document order. Nothing is
- * removed; `gone` is called for each known part that the source no longer has.
+ * brought up to date in fields, place, order and document; others are added. Nothing is removed but the audience of a part that
+ * its source no longer keeps from learners.
  */
-export function* updateOps(
-  nodes: Iterable<PlannedNode>,
-  course: { id: string; known: readonly KnownNode[] },
-  gone: (node: KnownNode) => void,
-): Generator<ImportOp> {
-  const left = new Map(course.known.map((node) => [node.key, node]));
+export async function* updateOps(nodes: AsyncIterable<PlannedNode>, course: PresentCourse): AsyncGenerator<ImportOp> {
+  const left = new Map<string, KnownNode>();
+  const order = new Orders();
+  for (const node of course.known) {
+    left.set(node.key, node);
+    order.present(node);
+    await course.pause();
+  }
   const idOf = new Map<string, string>();
-  const order = new Orders(course.known);
   let ownRoot = false;
-  for (const { content, ...node } of nodes) {
+  for await (const { content, ...node } of nodes) {
     const known = left.get(node.source.key);
     const match = known?.kind === node.kind ? known : undefined;
     if (match) left.delete(node.source.key);
@@ -60,38 +86,50 @@ export function* updateOps(
     const parentId = isRoot ? null : (idOf.get(node.parentId ?? '') ?? course.id);
     if (!match) yield { op: 'add', node: { ...node, id, parentId }, ...(content ? { content } : {}) };
     else {
-      const fields = Object.fromEntries(
-        Object.entries(node.fields).filter(([name, value]) => !same(match.fields[name], value)),
-      );
+      const fields = changedFields(match, node.fields, course);
       if (Object.keys(fields).length > 0) yield { op: 'setFields', nodeId: id, fields };
       if (parentId !== null && parentId !== match.parentId) yield { op: 'move', nodeId: id, parentId };
       if (content) yield { op: 'setBody', nodeId: id, presentBody: match.body, content };
     }
     if (parentId !== null) order.place(parentId, id, match?.parentId === parentId);
   }
-  yield* order.ops();
+  yield* order.ops(course.pause);
   // What hangs under a part that was found again belonged to the source; anything else may have come from another one.
   const own = new Set(idOf.values());
   if (!ownRoot) own.delete(course.id);
   for (const node of left.values()) {
+    await course.pause();
     if (node.parentId === null || !own.has(node.parentId)) continue;
     own.add(node.id);
-    gone(node);
+    course.tell(node, 'is in the course but no longer in the archive; it was left as it is');
   }
 }
 
-function same(a: unknown, b: unknown): boolean {
-  return a !== undefined && canonicalJson(a) === canonicalJson(b);
+/** The fields that differ. `author` is what an import makes of a part that is not for every learner, so an import takes it back. */
+function changedFields(
+  match: KnownNode,
+  planned: Readonly<Record<string, unknown>>,
+  course: PresentCourse,
+): Record<string, unknown> {
+  const changed = Object.entries(planned).filter(([name, value]) => match.marks.get(name) !== markOf(value));
+  const fields: Record<string, unknown> = Object.fromEntries(changed);
+  if (!Object.hasOwn(planned, 'audience') && match.marks.get('audience') === AUTHORS) {
+    fields['audience'] = null;
+    course.tell(match, 'was for authors only and is for learners again, as the source has it');
+  }
+  return fields;
 }
+
+const AUTHORS = markOf('author');
 
 /** Compares how children follow each other after the ops with how the source has them. */
 class Orders {
-  private readonly present = new Map<string, string[]>();
+  private readonly now = new Map<string, string[]>();
   private readonly wanted = new Map<string, string[]>();
   private readonly appended = new Map<string, string[]>();
 
-  constructor(known: readonly KnownNode[]) {
-    for (const node of known) if (node.parentId !== null) push(this.present, node.parentId, node.id);
+  present({ parentId, id }: KnownNode): void {
+    if (parentId !== null) push(this.now, parentId, id);
   }
 
   place(parentId: string, id: string, stays: boolean): void {
@@ -99,12 +137,14 @@ class Orders {
     if (!stays) push(this.appended, parentId, id);
   }
 
-  *ops(): Generator<ImportOp> {
+  async *ops(pause: Pause): AsyncGenerator<ImportOp> {
     for (const [nodeId, children] of this.wanted) {
+      await pause();
       const named = new Set(children);
       const appended = this.appended.get(nodeId) ?? [];
-      const now = [...(this.present.get(nodeId) ?? []), ...appended].filter((id) => named.has(id));
-      if (now.join() !== children.join()) yield { op: 'reorder', nodeId, children };
+      const now = [...(this.now.get(nodeId) ?? []), ...appended].filter((id) => named.has(id));
+      if (now.length !== children.length || now.some((id, i) => id !== children[i]))
+        yield { op: 'reorder', nodeId, children };
     }
   }
 }

@@ -2,7 +2,7 @@ import { AppError, isTransient, toAppError } from '@coursewright/platform/errors
 import { isId } from '@coursewright/platform/ids';
 import type { Logger } from '@coursewright/platform/logger';
 import type { Part } from '@coursewright/platform/run';
-import { emptyReport } from '../domain/import-report.js';
+import { emptyReport, type ImportReport } from '../domain/import-report.js';
 import { dropImport, forgetFailedImports } from './drop-imports.js';
 import type { ImportJob } from './ports.js';
 import { runImport, type ImportDeps } from './run-import.js';
@@ -11,25 +11,42 @@ import { runImport, type ImportDeps } from './run-import.js';
 export interface ImportRunner extends Part {
   /** Says that there may be work. */
   wake(): void;
+  /** Removes what nobody needs any more: files of uploads that were broken off, and imports that failed long ago. */
+  sweep(): Promise<void>;
+}
+
+/** What the runner of imports needs. */
+export interface RunnerDeps extends ImportDeps {
+  readonly newId: () => string;
+  readonly logger: Logger;
+  /** How long others keep away from an import that is worked on, in milliseconds; 10 s unless told. */
+  readonly leaseMs?: number;
+  /** After how many milliseconds an import that has to wait is tried again; 3 s unless told. */
+  readonly retryMs?: number;
 }
 
 const AT_ONCE = 2;
 const LEASE_MS = 10_000;
-const RENEW_MS = 3_000;
 const POLL_MS = 1_000;
 const RETRY_MS = 3_000;
+/** A full disk gets room when somebody makes it; each attempt fills it again. */
+const FULL_FACTOR = 10;
 const SWEEP_MS = 60 * 60 * 1000;
+/** Files older than this are of no upload that is under way: the gateway gives one 10 minutes. */
+const LEFTOVER_MS = 60 * 60 * 1000;
 /** So many times an import may end its process without getting on; then it is the import's fault. */
-const MAX_ATTEMPTS = 8;
+const MAX_ATTEMPTS = 2;
 
 /**
  * Takes up imports that nobody works on, at most two at once; those of a process that died are taken up when their lease of 10 s
- * has run out. A service that is away lets an import wait; anything else that is wrong ends it, with the reason.
+ * has run out, each alone, so that one which ends its process again is known. A service that is away and a full disk let an import
+ * wait; anything else that is wrong ends it, with the reason. What another attempt has taken over is left to that one.
  */
-export function createImportRunner(deps: ImportDeps & { newId: () => string; logger: Logger }): ImportRunner {
+export function createImportRunner(deps: RunnerDeps): ImportRunner {
   const holder = deps.newId();
+  const leaseMs = deps.leaseMs ?? LEASE_MS;
   const aborter = new AbortController();
-  const running = new Set<Promise<void>>();
+  const running = new Map<string, { readonly work: Promise<void>; readonly isSuspect: boolean }>();
   let timers: NodeJS.Timeout[] = [];
   let looking = false;
 
@@ -38,13 +55,16 @@ export function createImportRunner(deps: ImportDeps & { newId: () => string; log
     looking = true;
     try {
       while (running.size < AT_ONCE && !aborter.signal.aborted) {
-        const job = await deps.imports.claim({ holder, spoolId: await deps.spool.id(), ms: LEASE_MS });
+        if ([...running.values()].some(({ isSuspect }) => isSuspect)) break;
+        const spoolId = await deps.spool.id();
+        const claim = { holder, spoolId, ms: leaseMs, except: [...running.keys()], onlyFresh: running.size > 0 };
+        const job = await deps.imports.claim(claim);
         if (!job) break;
-        const work: Promise<void> = workOn(deps, job, { holder, signal: aborter.signal }).finally(() => {
-          running.delete(work);
+        const work = workOn(deps, job, aborter.signal).finally(() => {
+          running.delete(job.id);
           wake();
         });
-        running.add(work);
+        running.set(job.id, { work, isSuspect: job.attempts > 1 });
       }
     } catch (error) {
       deps.logger.warn({ err: error }, 'cannot look for imports');
@@ -54,59 +74,67 @@ export function createImportRunner(deps: ImportDeps & { newId: () => string; log
   };
   const wake = (): void => void look();
   let sweeping: Promise<void> | undefined;
-  const sweep = (): void => {
-    sweeping ??= forgetFailedImports(deps, aborter.signal)
-      .catch((error: unknown) => deps.logger.warn({ err: error }, 'cannot forget failed imports'))
-      .finally(() => (sweeping = undefined));
-  };
+  const sweep = (): Promise<void> =>
+    (sweeping ??= sweepUp(deps, aborter.signal)
+      .catch((error: unknown) => deps.logger.warn({ err: error }, 'cannot sweep up after imports'))
+      .finally(() => (sweeping = undefined)));
 
   return {
     name: 'imports',
     wake,
+    sweep,
     async start() {
-      await forgetLeftovers(deps);
-      timers = [setInterval(wake, POLL_MS), setInterval(sweep, SWEEP_MS)];
+      timers = [setInterval(wake, POLL_MS), setInterval(() => void sweep(), SWEEP_MS)];
       wake();
       // A process that is started anew more often than once an hour sweeps too.
-      sweep();
+      void sweep();
     },
     async stop() {
-      aborter.abort();
+      aborter.abort(new AppError('unavailable', 'STOPPED'));
       timers.forEach(clearInterval);
-      await Promise.allSettled([...running, sweeping]);
+      await Promise.allSettled([...[...running.values()].map(({ work }) => work), sweeping]);
     },
   };
 }
 
-/** Removes archives whose upload never became an import, or whose import has ended. */
-async function forgetLeftovers(deps: ImportDeps & { logger: Logger }): Promise<void> {
-  for (const id of await deps.spool.list()) {
-    const job = isId(id) ? await deps.imports.find(id) : undefined;
-    if (job?.state !== 'running') await deps.spool.remove(id);
+async function sweepUp(deps: RunnerDeps, signal: AbortSignal): Promise<void> {
+  await forgetLeftovers(deps);
+  await deps.imports.forgetUploads();
+  await forgetFailedImports(deps, signal);
+}
+
+/**
+ * Removes files of uploads that never became an import, or whose import has ended. Another process may be writing one to this disk
+ * just now, or may have it whole and not yet its row: only what is older than any upload can be is looked at.
+ */
+async function forgetLeftovers({ spool, imports }: RunnerDeps): Promise<void> {
+  for (const file of await spool.list(LEFTOVER_MS)) {
+    const job = file.isArchive && isId(file.id) ? await imports.find(file.id) : undefined;
+    if (job?.state !== 'running') await spool.removeFile(file.name);
   }
 }
 
-async function workOn(
-  deps: ImportDeps & { logger: Logger },
-  job: ImportJob,
-  lease: { holder: string; signal: AbortSignal },
-): Promise<void> {
+async function workOn(deps: RunnerDeps, job: ImportJob, stopping: AbortSignal): Promise<void> {
   const { imports, logger, spool } = deps;
+  const leaseMs = deps.leaseMs ?? LEASE_MS;
   const report = emptyReport();
   const lost = new AbortController();
   const timer = setInterval(() => {
-    imports.renew(job.id, lease.holder, LEASE_MS).then(
-      (kept) => kept || lost.abort(),
+    imports.renew(job, leaseMs).then(
+      (kept) => kept || lost.abort(new AppError('conflict', 'SUPERSEDED')),
       () => undefined,
     );
-  }, RENEW_MS);
+  }, leaseMs / 3);
   try {
-    if (job.attempts > MAX_ATTEMPTS) throw new AppError('unprocessable', 'IMPORT_GAVE_UP', { attempts: job.attempts });
-    await runImport(deps, job, AbortSignal.any([lease.signal, lost.signal]), report);
+    if (job.attempts > MAX_ATTEMPTS) {
+      const message = `the import ended its process ${MAX_ATTEMPTS} times; its archive is to blame`;
+      throw new AppError('unprocessable', 'IMPORT_GAVE_UP', { attempts: MAX_ATTEMPTS }, { message });
+    }
+    await runImport(deps, job, AbortSignal.any([stopping, lost.signal]), report);
     await spool.remove(job.id);
     logger.info({ importId: job.id, read: report.read, losses: report.lossCount }, 'import finished');
   } catch (error) {
-    await giveBack(deps, job, { holder: lease.holder, error, report }).catch((failure: unknown) => {
+    await giveBack(deps, job, { error, report }).catch((failure: unknown) => {
       // The lease runs out by itself; then somebody takes it up again.
       logger.warn({ err: failure, importId: job.id }, 'cannot write down how an import ended');
     });
@@ -115,31 +143,40 @@ async function workOn(
   }
 }
 
+/** Writes down how an attempt ended; as all its writes this is taken from the last attempt only, and nothing else is done by another. */
 async function giveBack(
-  deps: ImportDeps & { logger: Logger },
+  deps: RunnerDeps,
   job: ImportJob,
-  end: { holder: string; error: unknown; report: ReturnType<typeof emptyReport> },
+  end: { readonly error: unknown; readonly report: ImportReport },
 ): Promise<void> {
   const known = toAppError(end.error);
-  if (isTransient(known) || known.reason === 'IN_PROGRESS') {
-    deps.logger.warn({ importId: job.id, reason: known.reason }, 'import waits');
-    await deps.imports.release(job.id, end.holder, known.reason === 'STOPPED' ? 0 : RETRY_MS);
+  const what = { importId: job.id, token: job.token, reason: known.reason };
+  if (known.reason === 'SUPERSEDED') {
+    deps.logger.warn(what, 'an import goes on in another attempt');
     return;
   }
-  const what = { importId: job.id, reason: known.reason };
+  if (isTransient(known) || known.reason === 'IN_PROGRESS') {
+    deps.logger.warn(what, 'import waits');
+    await deps.imports.release(job, delayOf(known, deps.retryMs ?? RETRY_MS));
+    return;
+  }
   if (known.kind === 'internal') deps.logger.error({ err: end.error, cause: known.cause, ...what }, 'import failed');
   else deps.logger.info(what, 'import failed');
   const message = known.message === known.reason ? known.reason.toLowerCase().replaceAll('_', ' ') : known.message;
-  await deps.imports.fail(job.id, { reason: known.reason, message: message.slice(0, 1000) }, end.report);
+  if (!(await deps.imports.fail(job, { reason: known.reason, message: message.slice(0, 1000) }, end.report))) return;
   await deps.spool.remove(job.id);
   await dropNow(deps, job);
 }
 
+function delayOf(error: AppError, retryMs: number): number {
+  if (error.reason === 'STOPPED') return 0;
+  return error.kind === 'insufficient_storage' ? retryMs * FULL_FACTOR : retryMs;
+}
+
 /** Drops an import at once when it has failed; what goes wrong now the sweep makes good. */
-async function dropNow(deps: ImportDeps & { logger: Logger }, job: ImportJob): Promise<void> {
+async function dropNow(deps: RunnerDeps, job: ImportJob): Promise<void> {
   try {
-    // Whoever else had it may have brought it to a good end meanwhile.
-    if ((await deps.imports.find(job.id))?.state === 'failed') await dropImport(deps, job);
+    await dropImport(deps, job);
   } catch (error) {
     deps.logger.warn({ err: error, importId: job.id }, 'a failed import is dropped later');
   }

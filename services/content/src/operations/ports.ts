@@ -131,11 +131,16 @@ export interface ImportJob {
   newCourse: boolean;
   startCommit: string | null;
   startedBy: Person;
+  /** Who started it may write to any course by a role on the whole platform. */
+  byPlatform: boolean;
   done: number;
   total: number | null;
   commit: string | null;
   report: ImportReport;
   error: { reason: string; message: string } | null;
+  /** Grows with each claim: what an attempt with another one writes is not taken. */
+  token: number;
+  /** Times it was taken up since it last got on. */
   attempts: number;
   startedAt: Date;
   finishedAt: Date | null;
@@ -143,63 +148,110 @@ export interface ImportJob {
 }
 
 /** A new import. */
-export type NewImport = Pick<ImportJob, 'id' | 'format' | 'mediaType' | 'courseId' | 'newCourse' | 'startedBy'> & {
-  spoolId: string;
-};
+export type NewImport = Pick<
+  ImportJob,
+  'id' | 'format' | 'mediaType' | 'courseId' | 'newCourse' | 'startedBy' | 'byPlatform'
+> & { spoolId: string; sha256: string };
 
-/** Who works on an import, and for how long others keep away. */
-export interface Lease {
+/** Who takes up an import, and for how long others keep away. */
+export interface Claim {
   holder: string;
   /** The spool that the holder can read. */
   spoolId: string;
   ms: number;
+  /** Imports that the holder still works on, whatever became of their lease. */
+  except: readonly string[];
+  /** Only imports that nobody had taken up before without getting on: others must run alone. */
+  onlyFresh: boolean;
 }
+
+/** One attempt at an import: what it writes is taken only as long as no other claim has followed. */
+export type Attempt = Pick<ImportJob, 'id' | 'token'>;
 
 /** The imports in the database. Every method is one transaction. */
 export interface Imports {
-  /** The import that this command made before, if it did. Throws conflict IN_PROGRESS, unprocessable IDEMPOTENCY_KEY_REUSED. */
-  recall(actor: Actor, command: Command | undefined): Promise<ImportJob | undefined>;
-  /** Writes the import and the result of its command; a repeat of the command gets the first import. */
-  create(job: NewImport, actor: Actor, command: Command | undefined): Promise<ImportJob>;
+  /**
+   * Says that the archive of a keyed command is on its way, for `ms` unless it is said again.
+   * Throws conflict IN_PROGRESS while another upload with this key is, unprocessable IDEMPOTENCY_KEY_REUSED for another request.
+   */
+  beginUpload(upload: { id: string; ms: number }, actor: Actor, command: Command): Promise<void>;
+  keepUpload(upload: { id: string; ms: number }): Promise<void>;
+  endUpload(id: string): Promise<void>;
+  /** Forgets uploads whose process died. */
+  forgetUploads(): Promise<void>;
+  /**
+   * Writes the import and the result of its command, whose fingerprint the archive's hash belongs to; a repeat gets the first import.
+   * Throws conflict IN_PROGRESS, unprocessable IDEMPOTENCY_KEY_REUSED.
+   */
+  create(
+    job: NewImport,
+    actor: Actor,
+    command: Command | undefined,
+  ): Promise<{ readonly job: ImportJob; readonly replayed: boolean }>;
   find(id: string): Promise<ImportJob | undefined>;
-  /** Takes a running import whose archive lies in this spool and that nobody works on. */
-  claim(lease: Lease): Promise<ImportJob | undefined>;
-  /** Keeps the lease; false when somebody else has it by now. */
-  renew(id: string, holder: string, leaseMs: number): Promise<boolean>;
-  /** Lets another attempt be made after `delayMs`. */
-  release(id: string, holder: string, delayMs: number): Promise<void>;
+  /** Takes up a running import whose archive lies in this spool and that nobody works on; counts the attempt. */
+  claim(claim: Claim): Promise<ImportJob | undefined>;
+  /** Keeps the lease. This and the writes below answer false, and write nothing, when another claim has followed or the import has ended. */
+  renew(attempt: Attempt, leaseMs: number): Promise<boolean>;
+  /** Whether the attempt is still the last one. */
+  holds(attempt: Attempt): Promise<boolean>;
+  /** Lets another attempt be made after `delayMs`; this one does not count. */
+  release(attempt: Attempt, delayMs: number): Promise<boolean>;
   steps(id: string): Promise<{ ordinal: number; commit: string }[]>;
   saveStep(
-    id: string,
+    attempt: Attempt,
     step: { ordinal: number; commit: string },
     progress: { done: number; report: ImportReport },
-  ): Promise<void>;
-  saveStart(id: string, startCommit: string): Promise<void>;
+  ): Promise<boolean>;
+  saveStart(attempt: Attempt, startCommit: string): Promise<boolean>;
   /** Ends an import well, with its event. */
-  finish(job: ImportJob, result: { commit: string; done: number; report: ImportReport }): Promise<void>;
-  fail(id: string, error: { reason: string; message: string }, report: ImportReport): Promise<void>;
+  finish(job: ImportJob, result: { commit: string; done: number; report: ImportReport }): Promise<boolean>;
+  fail(attempt: Attempt, error: { reason: string; message: string }, report: ImportReport): Promise<boolean>;
   /** Imports that failed more than 14 days ago, by id, after `after` (empty: from the first). */
   failedLongAgo(after: string, limit: number): Promise<ImportJob[]>;
   /** Forgets a failed import. */
   forget(id: string): Promise<void>;
 }
 
+/** An archive that was written to disk: its size, its first bytes, the SHA-256 of all of it in hexadecimal. */
+export interface Spooled {
+  readonly size: number;
+  readonly head: Uint8Array;
+  readonly sha256: string;
+}
+
+/** A file of the spool that has not been written to for some time. */
+export interface SpoolFile {
+  /** The import it is of. */
+  readonly id: string;
+  readonly name: string;
+  /** A whole archive, which an import may wait for; anything else was left by a process that died. */
+  readonly isArchive: boolean;
+}
+
 /** Where archives wait on disk for their import. */
 export interface Spool {
   /** The id of this spool, made when it was first used: processes that see the same disk see the same id. */
   id(): Promise<string>;
-  /** Writes a stream to disk, synced. Throws too_large ARCHIVE_TOO_LARGE. Answers its size and first bytes. */
-  write(id: string, chunks: AsyncIterable<Uint8Array>, maxBytes: number): Promise<{ size: number; head: Uint8Array }>;
-  /** Unpacks an archive. Throws unprocessable ARCHIVE_BROKEN, ARCHIVE_UNSAFE, ARCHIVE_TOO_LARGE, ARCHIVE_LOST. */
-  open(id: string, mediaType: string, limits: ArchiveLimits): Promise<OpenArchive>;
+  /**
+   * Writes a stream to disk, synced, under a name of its own until it is whole.
+   * Throws too_large ARCHIVE_TOO_LARGE, insufficient_storage STORAGE_FULL.
+   */
+  write(id: string, chunks: AsyncIterable<Uint8Array>, maxBytes: number): Promise<Spooled>;
+  /**
+   * Unpacks an archive into a file of this attempt alone. Throws unprocessable ARCHIVE_BROKEN, ARCHIVE_UNSAFE, ARCHIVE_TOO_LARGE,
+   * ARCHIVE_LOST; insufficient_storage STORAGE_FULL.
+   */
+  open(attempt: Attempt, mediaType: string, limits: ArchiveLimits): Promise<OpenArchive>;
   remove(id: string): Promise<void>;
-  /** Ids of archives on disk. */
-  list(): Promise<string[]>;
+  /** Files that nobody has written to for so long. */
+  list(minAgeMs: number): Promise<SpoolFile[]>;
+  removeFile(name: string): Promise<void>;
 }
 
 /** An unpacked archive, to be closed. */
 export interface OpenArchive extends Archive {
   /** Entries that are no files and so were not unpacked. */
-  readonly skipped: readonly Loss[];
+  readonly skipped: Iterable<Loss>;
   close(): Promise<void>;
 }

@@ -4,11 +4,12 @@ import type { LessonInput } from '@coursewright/course-model/lesson';
 import { normalizeLesson } from '@coursewright/course-model/normalize-lesson';
 import { AppError } from '@coursewright/platform/errors';
 import { toHash } from '@coursewright/platform/ids';
-import type { Archive, ArchiveLimits } from '../domain/archive.js';
+import type { ArchiveLimits, Pause } from '../domain/archive.js';
 import { addOps, updateOps, withPresentIds, type ImportOp, type KnownNode } from '../domain/import-ops.js';
 import { addLoss, emptyReport, type ImportReport } from '../domain/import-report.js';
 import { readOlxCourse } from '../domain/olx/read-course.js';
-import type { As, Bodies, Catalog, ImportJob, Imports, Spool, StoredOp, Versioning } from './ports.js';
+import { createPause } from './breather.js';
+import type { As, Bodies, Catalog, ImportJob, Imports, OpenArchive, Spool, StoredOp, Versioning } from './ports.js';
 
 /** What the running of an import needs. */
 export interface ImportDeps {
@@ -23,19 +24,30 @@ export interface ImportDeps {
 }
 
 const STEP = { ops: 1000, bodies: 500 };
-const BYTES_A_CALL = 4 * 1024 * 1024;
-/** So many ops are made between two chances for other work of the process. */
-const OPS_A_TURN = 20;
+const BYTES_A_CALL = 3 * 1024 * 1024;
+/** Making documents ready for the driver holds the main thread: a quarter of what a call could carry. */
+const BODY_BYTES_A_CALL = 1024 * 1024;
+const OP_BYTES = 200;
+
+/** One attempt at an import as it runs. */
+interface Running {
+  readonly job: ImportJob;
+  readonly archive: OpenArchive;
+  readonly report: ImportReport;
+  readonly pause: Pause;
+  /** Passes as long as this attempt is the last one; asked before anything outside of it is touched. */
+  readonly stillOurs: () => Promise<void>;
+}
 
 /**
  * Runs an import to its end: changes go to a hidden ref in commits of at most 1,000 ops, bodies before them, then one graft brings
  * them into the course. Into a course that holds parts of the same source the hidden ref starts at its head: parts are found
  * again by their source and brought up to date, and the graft is refused when the head has moved on meanwhile. Every step has its
  * own command id and makes the same thing when it is repeated, so that an import that died anywhere is simply run again. Stops
- * between two steps when the signal is aborted.
+ * between two steps, with the signal's reason, when that is aborted, and when another attempt has followed.
  *
- * @throws AppError unprocessable with the reason why the archive cannot be imported; stale STALE; unavailable when a service is
- *   away, for another attempt
+ * @throws AppError unprocessable with the reason why the archive cannot be imported; stale STALE; conflict SUPERSEDED when another
+ *   attempt has followed; unavailable and insufficient_storage for another attempt later
  */
 export async function runImport(
   deps: ImportDeps,
@@ -43,26 +55,38 @@ export async function runImport(
   signal: AbortSignal,
   report: ImportReport = emptyReport(),
 ): Promise<void> {
-  const archive = await deps.spool.open(job.id, job.mediaType, deps.limits);
+  const archive = await deps.spool.open(job, job.mediaType, deps.limits);
+  const stillOurs = async (): Promise<void> => {
+    signal.throwIfAborted();
+    last(await deps.imports.holds(job));
+  };
+  const running: Running = { job, archive, report, pause: createPause(), stillOurs };
   try {
-    const title = await begin(deps, job, archive);
-    const plan = await planOf(deps, job, { archive, report });
-    const { done, steps } = await applyAll(deps, job, { ...plan, report, signal });
+    const title = await begin(deps, running);
+    const plan = await planOf(deps, running);
+    const { done, steps } = await applyAll(deps, running, plan);
     for (const loss of archive.skipped) addLoss(report, loss);
     if (!job.newCourse) await askRoleAnew(deps, job);
     const graft = { importId: job.id, courseId: job.courseId, message: `Import ${title}`, ...startOf(plan.start) };
+    await stillOurs();
     // No step, no difference: then there is nothing to bring in, and no commit to be made.
     const commit =
       steps === 0
         ? await deps.versioning.head(job.courseId, as(job))
         : (await deps.versioning.graft(graft, as(job, 'graft'))).commit;
     if (job.newCourse) {
+      await stillOurs();
       await deps.catalog.registerCourse({ courseId: job.courseId, owner: job.startedBy.sub }, as(job, 'register'));
     }
-    await deps.imports.finish(job, { commit, done, report });
+    last(await deps.imports.finish(job, { commit, done, report }));
   } finally {
     await archive.close();
   }
+}
+
+/** Goes on only as the last attempt: what an older one writes is not taken. */
+function last(kept: boolean): void {
+  if (!kept) throw new AppError('conflict', 'SUPERSEDED', {}, { message: 'another attempt has taken the import over' });
 }
 
 /** On behalf of who started the import; a step that writes has a command of its own. */
@@ -77,9 +101,11 @@ function startOf(start: string | undefined): { start?: string } {
 }
 
 /** Makes the repository of a new course; answers the title of what is imported. */
-async function begin(deps: ImportDeps, job: ImportJob, archive: Archive): Promise<string> {
-  const [root] = readOlxCourse(archive, job.id, emptyReport());
-  if (!root) throw new AppError('internal', 'INTERNAL', {}, { message: 'a course without a root' });
+async function begin(deps: ImportDeps, { job, archive, pause, stillOurs }: Running): Promise<string> {
+  const first = await readOlxCourse({ archive, importId: job.id, report: emptyReport(), pause }).next();
+  if (first.done) throw new AppError('internal', 'INTERNAL', {}, { message: 'a course without a root' });
+  const root = first.value;
+  await stillOurs();
   if (job.newCourse) {
     const course = { courseId: job.courseId, fields: root.fields, source: root.source };
     await deps.versioning.createCourse(course, as(job, 'create'));
@@ -87,115 +113,147 @@ async function begin(deps: ImportDeps, job: ImportJob, archive: Archive): Promis
   return String(root.fields['title']);
 }
 
-/** Accepted jobs go on without their starter; whether he still may is asked before a ref moves. */
+/**
+ * Accepted jobs go on without who started them; whether they still may is asked before a ref moves. A platform admin's right comes
+ * with the token, and nobody keeps a list of platform admins that could be asked anew: it stands as it was when the job was accepted.
+ */
 async function askRoleAnew(deps: ImportDeps, job: ImportJob): Promise<void> {
+  if (job.byPlatform) return;
   const roles = await deps.catalog.rolesOn(job.courseId, job.startedBy.sub, as(job));
-  if (!can(roles, 'course.write')) {
-    throw new AppError(
-      'permission_denied',
-      'FORBIDDEN',
-      {},
-      { message: 'who started the import may no longer write to the course' },
-    );
-  }
+  if (can(roles, 'course.write')) return;
+  const message = 'who started the import may no longer write to the course';
+  throw new AppError('permission_denied', 'FORBIDDEN', {}, { message });
 }
 
 /** The ops of the import, and the commit at which its hidden ref starts when the course holds parts of the source already. */
-async function planOf(
-  deps: ImportDeps,
-  job: ImportJob,
-  { archive, report }: { archive: Archive; report: ImportReport },
-): Promise<{ ops: Iterable<ImportOp>; start?: string }> {
+interface Plan {
+  readonly ops: AsyncIterable<ImportOp>;
+  readonly start?: string;
+}
+
+async function planOf(deps: ImportDeps, { job, archive, report, pause }: Running): Promise<Plan> {
   const known = job.newCourse ? [] : await knownParts(deps, job);
-  const parts = new Set(known.filter((node) => node.parentId !== null).map((node) => node.key));
+  const parts = new Set<string>();
+  for (const node of known) if (node.parentId !== null) parts.add(node.key);
+  await pause();
   let overlaps = false;
+  const source = { archive, importId: job.id, pause };
   // The source is read an extra time only where it matters: parts of its format are in the course.
-  if (parts.size > 0)
-    for (const node of readOlxCourse(archive, job.id, emptyReport())) overlaps ||= parts.has(node.source.key);
-  const nodes = readOlxCourse(archive, job.id, report);
+  if (parts.size > 0) {
+    for await (const node of readOlxCourse({ ...source, report: emptyReport() })) {
+      overlaps = parts.has(node.source.key);
+      if (overlaps) break;
+    }
+  }
+  const nodes = readOlxCourse({ ...source, report });
   if (!overlaps) return { ops: addOps(nodes, job.courseId) };
-  const gone = (node: KnownNode) => {
-    addLoss(report, {
-      source: node.key,
-      what: 'is in the course but no longer in the archive; it was left as it is',
-      kept: true,
-    });
+  const course = {
+    id: job.courseId,
+    known,
+    pause,
+    tell: (node: KnownNode, what: string) => addLoss(report, { source: node.key, what, kept: true }),
   };
-  const start = job.startCommit ?? '';
-  return { ops: updateOps(nodes, { id: job.courseId, known }, gone), start };
+  return { ops: updateOps(nodes, course), start: job.startCommit ?? '' };
 }
 
 /** What the course holds of the format at the commit at which the import began, the same at every attempt. */
 async function knownParts(deps: ImportDeps, job: ImportJob): Promise<KnownNode[]> {
   if (job.startCommit === null) {
-    job.startCommit = await deps.versioning.head(job.courseId, as(job));
-    await deps.imports.saveStart(job.id, job.startCommit);
+    const head = await deps.versioning.head(job.courseId, as(job));
+    last(await deps.imports.saveStart(job, head));
+    job.startCommit = head;
   }
   const place = { courseId: job.courseId, commit: job.startCommit, format: job.format };
   return deps.versioning.listSourced(place, as(job));
 }
 
-interface Applying {
-  ops: Iterable<ImportOp>;
-  start?: string;
-  report: ImportReport;
-  signal: AbortSignal;
-}
-
 /** Applies all ops, step by step; answers how many. Steps that were made before are only counted. */
 async function applyAll(
   deps: ImportDeps,
-  job: ImportJob,
-  { ops, start, report, signal }: Applying,
+  { job, report, pause, stillOurs }: Running,
+  { ops, start }: Plan,
 ): Promise<{ done: number; steps: number }> {
   const made = new Set((await deps.imports.steps(job.id)).map((step) => step.ordinal));
   const most = deps.step ?? STEP;
+  const store = new BodyQueue(deps.bodies, job.courseId, most.bodies);
   let ordinal = 1;
   let done = 0;
-  let step: StoredOp[] = [];
-  let bodies: Body[] = [];
+  let taken = 0;
   let bytes = 0;
-  // Bodies are stored while the source is read on; all of a step are durable before its commit.
-  let storing: Promise<void> = Promise.resolve();
-  const store = async (): Promise<void> => {
-    await storing;
-    if (bodies.length === 0) return;
-    storing = deps.bodies.putMany(job.courseId, bodies);
-    // A failure is met where the promise is awaited next; until then it must not count as unhandled.
-    storing.catch(() => undefined);
-    bodies = [];
-    bytes = 0;
-  };
+  let step: StoredOp[] = [];
   const commit = async (): Promise<void> => {
     if (!made.has(ordinal) && step.length > 0) {
-      if (signal.aborted) throw new AppError('unavailable', 'STOPPED');
-      await store();
-      await storing;
+      await stillOurs();
+      // Bodies are stored while the source is read on; all of a step are durable before its commit.
+      await store.drain();
       const request = { importId: job.id, courseId: job.courseId, ops: step, ...startOf(start) };
       const result = await deps.versioning.applyStep(request, as(job, String(ordinal)));
-      await deps.imports.saveStep(job.id, { ordinal, commit: result.commit }, { done, report });
+      last(await deps.imports.saveStep(job, { ordinal, commit: result.commit }, { done, report }));
       made.add(ordinal);
     }
     ordinal++;
     step = [];
+    taken = 0;
+    bytes = 0;
   };
-  let read = 0;
-  for (const op of ops) {
-    if (++read % OPS_A_TURN === 0) await new Promise((resolve) => setImmediate(resolve));
+  for await (const op of ops) {
+    await pause();
+    const own = opBytes(op);
+    // By bytes too: fields of a thousand nodes may be more than one call can carry.
+    if (taken >= most.ops || (taken > 0 && bytes + own > BYTES_A_CALL)) await commit();
     const body = made.has(ordinal) ? undefined : await bodyOf(deps, job, op);
     const stored = storedOp(op, body);
-    if (body && stored) {
-      bodies.push(body);
-      bytes += body.size;
-      if (bodies.length >= most.bodies || bytes >= BYTES_A_CALL) await store();
-    }
+    await pause();
+    if (body && stored) await store.put(body);
     // An op that turns out to change nothing still has its place in the step, so that a repeat cuts the steps alike.
     step.push(...(stored ? [stored] : []));
     done++;
-    if (done % most.ops === 0) await commit();
+    taken++;
+    bytes += own;
   }
-  if (done % most.ops !== 0) await commit();
+  if (taken > 0) await commit();
   return { done, steps: made.size };
+}
+
+/** About how much of a call an op takes; the same at every attempt. */
+function opBytes(op: ImportOp): number {
+  if (op.op === 'add') return JSON.stringify(op.node).length;
+  return op.op === 'setBody' ? OP_BYTES : JSON.stringify(op).length;
+}
+
+/** Bodies on their way to the store, many at once, one call after the other. */
+class BodyQueue {
+  private waiting: Body[] = [];
+  private bytes = 0;
+  private storing: Promise<void> = Promise.resolve();
+
+  constructor(
+    private readonly bodies: Bodies,
+    private readonly courseId: string,
+    private readonly most: number,
+  ) {}
+
+  async put(body: Body): Promise<void> {
+    this.waiting.push(body);
+    this.bytes += body.size;
+    if (this.waiting.length >= this.most || this.bytes >= BODY_BYTES_A_CALL) await this.send();
+  }
+
+  /** Answers when all are durable. */
+  async drain(): Promise<void> {
+    await this.send();
+    await this.storing;
+  }
+
+  private async send(): Promise<void> {
+    await this.storing;
+    if (this.waiting.length === 0) return;
+    this.storing = this.bodies.putMany(this.courseId, this.waiting);
+    // A failure is met where the promise is awaited next; until then it must not count as unhandled.
+    this.storing.catch(() => undefined);
+    this.waiting = [];
+    this.bytes = 0;
+  }
 }
 
 function storedOp(op: ImportOp, body: Body | undefined): StoredOp | undefined {

@@ -1,6 +1,6 @@
 import { can } from '@coursewright/course-model/access';
 import { isService, personOf } from '@coursewright/platform/actor';
-import { AppError } from '@coursewright/platform/errors';
+import { AppError, isTransient } from '@coursewright/platform/errors';
 import { isId } from '@coursewright/platform/ids';
 import { COURSE_KEY, importedId } from '../domain/import-plan.js';
 import { authorizeAction } from './access.js';
@@ -20,54 +20,89 @@ const MAGIC: Record<string, readonly number[]> = {
   'application/zip': [0x50, 0x4b],
 };
 
+/** So long an upload counts as under way after it was last heard of. */
+const UPLOAD_MS = 30_000;
+
+/** What the starting of imports needs. */
+export interface StartDeps {
+  readonly imports: Imports;
+  readonly spool: Spool;
+  readonly newId: () => string;
+  readonly maxBytes: number;
+  readonly onStarted: () => void;
+}
+
+/** An upload: what it is, and its bytes as they come. */
+export interface Upload {
+  readonly header: ImportHeader;
+  readonly chunks: AsyncIterable<Uint8Array>;
+}
+
 /**
- * Takes an archive to disk and writes down the job that will import it. When this answers, the import survives any crash. A
- * repeat of the command gets the first import.
+ * Takes an archive to disk and writes down the job that will import it. When this answers, the import survives any crash. The
+ * archive's bytes belong to what a key stands for: the same key with the same bytes gets the first import, as `replayed`.
  *
  * @throws AppError invalid_argument UNKNOWN_FORMAT, EMPTY_ARCHIVE; unsupported_media_type ARCHIVE_TYPE, ARCHIVE_TYPE_MISMATCH;
- *   too_large ARCHIVE_TOO_LARGE; permission_denied FORBIDDEN; not_found COURSE_NOT_FOUND
+ *   too_large ARCHIVE_TOO_LARGE; permission_denied FORBIDDEN; not_found COURSE_NOT_FOUND; conflict IN_PROGRESS while another upload
+ *   has the key; unprocessable IDEMPOTENCY_KEY_REUSED; insufficient_storage STORAGE_FULL
  */
 export async function startImport(
-  deps: { imports: Imports; spool: Spool; newId: () => string; maxBytes: number; onStarted: () => void },
-  request: { header: ImportHeader; chunks: AsyncIterable<Uint8Array> },
+  deps: StartDeps,
+  { header, chunks }: Upload,
   call: Call,
-): Promise<ImportJob> {
-  const { format, courseId, mediaType } = request.header;
+): Promise<{ readonly job: ImportJob; readonly replayed: boolean }> {
+  const { format, courseId, mediaType } = header;
   authorizeImport(call, courseId);
   if (format !== 'olx') throw new AppError('invalid_argument', 'UNKNOWN_FORMAT', { format, known: ['olx'] });
-  const magic = MAGIC[mediaType];
+  const magic = Object.hasOwn(MAGIC, mediaType) ? MAGIC[mediaType] : undefined;
   if (!magic) throw new AppError('unsupported_media_type', 'ARCHIVE_TYPE', { mediaType, known: Object.keys(MAGIC) });
-  const known = await deps.imports.recall(call.actor, call.command);
-  if (known) return known;
 
   const id = deps.newId();
-  const { size, head } = await deps.spool.write(id, request.chunks, deps.maxBytes);
-  try {
-    if (size === 0) throw new AppError('invalid_argument', 'EMPTY_ARCHIVE');
-    if (!magic.every((byte, i) => head[i] === byte))
-      throw new AppError('unsupported_media_type', 'ARCHIVE_TYPE_MISMATCH', { mediaType });
-    const job = await deps.imports.create(
-      {
-        id,
-        format,
-        mediaType,
+  return whileUploading(deps.imports, id, call, async () => {
+    const { size, head, sha256 } = await deps.spool.write(id, chunks, deps.maxBytes);
+    const made = await accept().catch(async (error: unknown) => {
+      // A database that went away may have the import all the same. If it has not, the sweeper finds the archive.
+      if (!isTransient(error)) await deps.spool.remove(id);
+      throw error;
+    });
+    if (made.job.id !== id) await deps.spool.remove(id);
+    deps.onStarted();
+    return made;
+
+    async function accept() {
+      if (size === 0) throw new AppError('invalid_argument', 'EMPTY_ARCHIVE');
+      if (!magic?.every((byte, i) => head[i] === byte))
+        throw new AppError('unsupported_media_type', 'ARCHIVE_TYPE_MISMATCH', { mediaType });
+      const job = {
+        ...{ id, format, mediaType, sha256, spoolId: await deps.spool.id() },
         courseId: courseId === '' ? importedId(id, COURSE_KEY) : courseId,
         newCourse: courseId === '',
         startedBy: personOf(call.actor),
-        spoolId: await deps.spool.id(),
-      },
-      call.actor,
-      call.command,
-    );
-    if (job.id !== id) await deps.spool.remove(id);
-    deps.onStarted();
-    return job;
-  } catch (error) {
-    await deps.spool.remove(id);
-    throw error;
+        byPlatform: call.actor.roles.includes('admin'),
+      };
+      return deps.imports.create(job, call.actor, call.command);
+    }
+  });
+}
+
+/** Keeps a client's key from a second upload as long as the first one is under way. */
+async function whileUploading<T>(imports: Imports, id: string, call: Call, work: () => Promise<T>): Promise<T> {
+  const { actor, command } = call;
+  if (command?.kept !== 'client') return work();
+  await imports.beginUpload({ id, ms: UPLOAD_MS }, actor, command);
+  const timer = setInterval(() => {
+    // If it cannot be said for long, a second upload may begin; what they come to is decided where the import is written.
+    imports.keepUpload({ id, ms: UPLOAD_MS }).catch(() => undefined);
+  }, UPLOAD_MS / 3);
+  try {
+    return await work();
+  } finally {
+    clearInterval(timer);
+    await imports.endUpload(id).catch(() => undefined);
   }
 }
 
+/** A platform admin may write to any course, as a member or not; the job remembers where the right came from. */
 function authorizeImport(call: Call, courseId: string): void {
   if (courseId !== '') {
     if (!isId(courseId)) throw new AppError('not_found', 'COURSE_NOT_FOUND', { courseId });

@@ -61,7 +61,8 @@ export function contentService(deps: ContentDeps): Served {
     async startImport(requests, call) {
       const { header, chunks } = await readHeader(requests);
       const started = { ...deps, maxBytes: deps.maxImportBytes, onStarted: deps.wakeImports };
-      return toImport(await startImport(started, { header, chunks }, call));
+      const { job, replayed } = await startImport(started, { header, chunks }, call);
+      return toImport(job, replayed);
     },
     getImport: async (request, call) => toImport(await getImport(deps, request.id, call)),
     async locate(request) {

@@ -56,8 +56,8 @@ export function toDiff({ nodeId, changes, truncated }: BodyDiff): BodyDiffMessag
   };
 }
 
-/** An import as it crosses the wire. The course is named once it is there for others. */
-export function toImport(job: ImportJob): Import {
+/** An import as it crosses the wire; `replayed`: a repeat found it. The course is named once it is there for others. */
+export function toImport(job: ImportJob, replayed = false): Import {
   const { report } = job;
   return {
     id: job.id,
@@ -80,6 +80,6 @@ export function toImport(job: ImportJob): Import {
     startedAt: job.startedAt,
     finishedAt: job.finishedAt ?? undefined,
     revision: job.revision,
-    replayed: false,
+    replayed,
   };
 }

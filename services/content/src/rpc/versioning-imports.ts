@@ -2,7 +2,7 @@ import { NodeKind } from '@coursewright/proto/coursewright/common/v1/common';
 import type { VersioningServiceDefinition, Node } from '@coursewright/proto/coursewright/versioning/v1/versioning';
 import type { TokenMinter } from '@coursewright/platform/internal-token';
 import type { RpcClient } from '@coursewright/platform/rpc-client';
-import type { KnownNode } from '../domain/import-ops.js';
+import { fieldMarks, type KnownNode } from '../domain/import-ops.js';
 import type { StoredOp, Versioning } from '../operations/ports.js';
 import { optionsFor } from './call-options.js';
 import { KINDS, kindName } from './node-kinds.js';
@@ -80,7 +80,9 @@ function knownOf(node: Node, format: string): KnownNode[] {
   const kind = kindName(node.kind);
   if (node.source?.format !== format || kind === undefined) return [];
   const { id, parentId, fields = {}, body } = node;
-  return [{ id, kind, parentId: parentId || null, fields, body: body || null, key: node.source.key }];
+  return [
+    { id, kind, parentId: parentId || null, marks: fieldMarks(fields), body: body || null, key: node.source.key },
+  ];
 }
 
 function wireOp(op: StoredOp, courseId: string) {

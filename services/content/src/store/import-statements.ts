@@ -1,30 +1,63 @@
 const COLUMNS = `id::text AS id, format, media_type, state, course_id::text AS course_id, new_course, start_commit, started_by, started_by_name,
-  done, total, "commit", report, error, attempts, started_at, finished_at, revision`;
+  by_platform, done, total, "commit", report, error, token, attempts, started_at, finished_at, revision`;
+
+/** An attempt that no other claim has followed. */
+const ATTEMPT = `id = $1::uuid AND token = $2::bigint AND state = 'running'`;
 
 /** The SQL of imports. */
 export const importStatements = {
   find: { name: 'import_find', text: `SELECT ${COLUMNS} FROM "import" WHERE id = $1::uuid` },
   insert: {
     name: 'import_insert',
-    text: `INSERT INTO "import" (id, format, media_type, state, course_id, new_course, started_by, started_by_name, report, spool_id, started_at)
-           VALUES ($1::uuid, $2::text, $3::text, 'running', $4::uuid, $5::boolean, $6::text, $7::text, $8::jsonb, $9::uuid, now())`,
+    text: `INSERT INTO "import" (id, format, media_type, state, course_id, new_course, started_by, started_by_name, by_platform, report,
+             spool_id, archive_sha256, started_at)
+           VALUES ($1::uuid, $2::text, $3::text, 'running', $4::uuid, $5::boolean, $6::text, $7::text, $8::boolean, $9::jsonb, $10::uuid,
+             $11::text, now())`,
+  },
+  // The first result of a key that is for another request is known before its bytes are: they would be read for nothing.
+  usedKey: {
+    name: 'import_used_key',
+    text: 'SELECT fingerprint FROM request WHERE actor = $1::text AND key = $2::text',
+  },
+  beginUpload: {
+    name: 'import_upload_begin',
+    text: `INSERT INTO import_upload AS u (actor, key, import_id, until)
+           VALUES ($1::text, $2::text, $3::uuid, now() + $4::int * interval '1 millisecond')
+           ON CONFLICT (actor, key) DO UPDATE SET import_id = excluded.import_id, until = excluded.until WHERE u.until < now()
+           RETURNING import_id`,
+  },
+  keepUpload: {
+    name: 'import_upload_keep',
+    text: `UPDATE import_upload SET until = now() + $2::int * interval '1 millisecond' WHERE import_id = $1::uuid`,
+  },
+  endUpload: { name: 'import_upload_end', text: 'DELETE FROM import_upload WHERE import_id = $1::uuid' },
+  forgetUploads: {
+    name: 'import_upload_forget',
+    text: `DELETE FROM import_upload WHERE until < now() - interval '1 hour'`,
+  },
+  openUpload: {
+    name: 'import_upload_open',
+    text: 'SELECT 1 AS one FROM import_upload WHERE actor = $1::text AND key = $2::text AND until > now()',
   },
   claim: {
     name: 'import_claim',
-    text: `UPDATE "import" SET lease_holder = $1::uuid, lease_until = now() + $2::int * interval '1 millisecond', attempts = attempts + 1
+    text: `UPDATE "import" SET lease_holder = $1::uuid, lease_until = now() + $2::int * interval '1 millisecond', attempts = attempts + 1,
+             token = token + 1
            WHERE id = (SELECT id FROM "import" WHERE state = 'running' AND spool_id = $3::uuid AND (lease_until IS NULL OR lease_until < now())
+                         AND id <> ALL($4::uuid[]) AND (attempts = 0 OR NOT $5::boolean)
                        ORDER BY started_at LIMIT 1 FOR UPDATE SKIP LOCKED)
            RETURNING ${COLUMNS}`,
   },
+  // From here on every statement of an attempt names its token: $2.
   renew: {
     name: 'import_renew',
-    text: `UPDATE "import" SET lease_until = now() + $3::int * interval '1 millisecond'
-           WHERE id = $1::uuid AND lease_holder = $2::uuid AND state = 'running' RETURNING id`,
+    text: `UPDATE "import" SET lease_until = now() + $3::int * interval '1 millisecond' WHERE ${ATTEMPT} RETURNING id`,
   },
+  holds: { name: 'import_holds', text: `SELECT id FROM "import" WHERE ${ATTEMPT}` },
   release: {
     name: 'import_release',
     text: `UPDATE "import" SET lease_holder = NULL, lease_until = now() + $3::int * interval '1 millisecond', attempts = greatest(attempts - 1, 0)
-           WHERE id = $1::uuid AND lease_holder = $2::uuid AND state = 'running'`,
+           WHERE ${ATTEMPT} RETURNING id`,
   },
   steps: {
     name: 'import_steps',
@@ -37,24 +70,24 @@ export const importStatements = {
   },
   progress: {
     name: 'import_progress',
-    text: `UPDATE "import" SET done = $2::bigint, report = $3::jsonb, attempts = 1, revision = revision + 1
-           WHERE id = $1::uuid AND state = 'running'`,
+    text: `UPDATE "import" SET done = $3::bigint, report = $4::jsonb, attempts = 1, revision = revision + 1
+           WHERE ${ATTEMPT} RETURNING id`,
   },
   start: {
     name: 'import_start',
-    text: 'UPDATE "import" SET start_commit = $2::text WHERE id = $1::uuid AND start_commit IS NULL',
+    text: `UPDATE "import" SET start_commit = $3::text WHERE ${ATTEMPT} AND start_commit IS NULL RETURNING id`,
   },
   finish: {
     name: 'import_finish',
-    text: `UPDATE "import" SET state = 'done', "commit" = $2::text, done = $3::bigint, total = $3::bigint, report = $4::jsonb,
+    text: `UPDATE "import" SET state = 'done', "commit" = $3::text, done = $4::bigint, total = $4::bigint, report = $5::jsonb,
              lease_holder = NULL, lease_until = NULL, finished_at = now(), revision = revision + 1
-           WHERE id = $1::uuid AND state = 'running' RETURNING finished_at`,
+           WHERE ${ATTEMPT} RETURNING finished_at`,
   },
   fail: {
     name: 'import_fail',
-    text: `UPDATE "import" SET state = 'failed', error = $2::jsonb, report = $3::jsonb, lease_holder = NULL, lease_until = NULL,
+    text: `UPDATE "import" SET state = 'failed', error = $3::jsonb, report = $4::jsonb, lease_holder = NULL, lease_until = NULL,
              finished_at = now(), revision = revision + 1
-           WHERE id = $1::uuid AND state = 'running'`,
+           WHERE ${ATTEMPT} RETURNING id`,
   },
   failedLongAgo: {
     name: 'import_failed_long_ago',

@@ -1,9 +1,11 @@
+import { AppError } from '@coursewright/platform/errors';
 import type { NewEvent } from '@coursewright/platform/event';
 import type { Outbox } from '@coursewright/platform/outbox';
 import { rememberCommand, takeCommand } from '@coursewright/platform/requests';
-import type { Database, Sql } from '@coursewright/platform/sql';
+import type { Command } from '@coursewright/platform/rpc-call';
+import type { Database, Sql, Statement } from '@coursewright/platform/sql';
 import { emptyReport, type ImportReport } from '../domain/import-report.js';
-import type { ImportJob, Imports } from '../operations/ports.js';
+import type { Attempt, ImportJob, Imports } from '../operations/ports.js';
 import { importStatements as statements } from './import-statements.js';
 
 interface ImportRow {
@@ -16,11 +18,13 @@ interface ImportRow {
   start_commit: string | null;
   started_by: string;
   started_by_name: string | null;
+  by_platform: boolean;
   done: number;
   total: number | null;
   commit: string | null;
   report: ImportReport;
   error: ImportJob['error'];
+  token: number;
   attempts: number;
   started_at: Date;
   finished_at: Date | null;
@@ -37,11 +41,13 @@ function jobOf(row: ImportRow): ImportJob {
     newCourse: row.new_course,
     startCommit: row.start_commit,
     startedBy: { sub: row.started_by, ...(row.started_by_name === null ? {} : { name: row.started_by_name }) },
+    byPlatform: row.by_platform,
     done: row.done,
     total: row.total,
     commit: row.commit,
     report: row.report,
     error: row.error,
+    token: row.token,
     attempts: row.attempts,
     startedAt: row.started_at,
     finishedAt: row.finished_at,
@@ -73,74 +79,109 @@ function importFinished(job: ImportJob, result: { commit: string; report: Import
   };
 }
 
-/** The imports in PostgreSQL. */
-export function createImportStore(database: Database, outbox: Outbox): Imports {
+/** Whether the archive of a client's key is on its way to this service. */
+export async function isUploading(sql: Sql, actor: string, key: string): Promise<boolean> {
+  return (await sql.rows(statements.openUpload, [actor, key])).length > 0;
+}
+
+/** A command whose fingerprint knows the archive too: the gateway's is made of what comes before the bytes. */
+function withArchive(command: Command | undefined, sha256: string): Command | undefined {
+  return command && { ...command, fingerprint: archiveFingerprint(command, sha256) };
+}
+
+function archiveFingerprint(command: Command, sha256: string): string {
+  return `${command.fingerprint}/${sha256}`;
+}
+
+type Uploads = Pick<Imports, 'beginUpload' | 'keepUpload' | 'endUpload' | 'forgetUploads'>;
+
+/** Which keyed uploads are under way. */
+function uploads(database: Database): Uploads {
   return {
-    recall: (actor, command) =>
+    beginUpload: ({ id, ms }, actor, command) =>
       database.tx(async (sql) => {
-        const known = await takeCommand(sql, actor, command);
-        return known.state === 'done' ? find(sql, String(known.result['importId'])) : undefined;
+        const [used] = await sql.rows<{ fingerprint: string }>(statements.usedKey, [actor.sub, command.id]);
+        if (used !== undefined && !used.fingerprint.startsWith(archiveFingerprint(command, '')))
+          throw new AppError('unprocessable', 'IDEMPOTENCY_KEY_REUSED');
+        const begun = await sql.rows(statements.beginUpload, [actor.sub, command.id, id, ms]);
+        if (begun.length === 0) throw new AppError('conflict', 'IN_PROGRESS', { retryAfterSeconds: 1 });
       }),
 
-    create: (job, actor, command) =>
+    async keepUpload({ id, ms }) {
+      await database.rows(statements.keepUpload, [id, ms]);
+    },
+
+    async endUpload(id) {
+      await database.rows(statements.endUpload, [id]);
+    },
+
+    async forgetUploads() {
+      await database.rows(statements.forgetUploads);
+    },
+  };
+}
+
+/** The imports in PostgreSQL. */
+export function createImportStore(database: Database, outbox: Outbox): Imports {
+  /** Whether a statement of an attempt found it to be the last one still. */
+  const held = async (statement: Statement, attempt: Attempt, ...values: unknown[]): Promise<boolean> =>
+    (await database.rows(statement, [attempt.id, attempt.token, ...values])).length > 0;
+  return {
+    ...uploads(database),
+
+    create: (job, actor, sent) =>
       database.tx(async (sql) => {
+        const command = withArchive(sent, job.sha256);
         const known = await takeCommand(sql, actor, command);
         const id = known.state === 'done' ? String(known.result['importId']) : job.id;
         if (known.state === 'fresh') {
           const { sub, name } = job.startedBy;
           await sql.rows(statements.insert, [
-            ...[job.id, job.format, job.mediaType, job.courseId, job.newCourse],
-            ...[sub, name ?? null, JSON.stringify(emptyReport()), job.spoolId],
+            ...[job.id, job.format, job.mediaType, job.courseId, job.newCourse, sub, name ?? null, job.byPlatform],
+            ...[JSON.stringify(emptyReport()), job.spoolId, job.sha256],
           ]);
           await rememberCommand(sql, actor, command, { importId: job.id });
         }
         const made = await find(sql, id);
         if (!made) throw new Error(`import ${id} is not there`);
-        return made;
+        return { job: made, replayed: known.state === 'done' };
       }),
 
     find: (id) => find(database, id),
 
-    async claim({ holder, spoolId, ms }) {
-      const [row] = await database.rows<ImportRow>(statements.claim, [holder, ms, spoolId]);
+    async claim({ holder, spoolId, ms, except, onlyFresh }) {
+      const [row] = await database.rows<ImportRow>(statements.claim, [holder, ms, spoolId, except, onlyFresh]);
       return row && jobOf(row);
     },
 
-    async renew(id, holder, leaseMs) {
-      return (await database.rows(statements.renew, [id, holder, leaseMs])).length > 0;
-    },
+    renew: (attempt, leaseMs) => held(statements.renew, attempt, leaseMs),
 
-    async release(id, holder, delayMs) {
-      await database.rows(statements.release, [id, holder, delayMs]);
-    },
+    holds: (attempt) => held(statements.holds, attempt),
+
+    release: (attempt, delayMs) => held(statements.release, attempt, delayMs),
 
     steps: (id) => database.rows<{ ordinal: number; commit: string }>(statements.steps, [id]),
 
-    saveStep: (id, step, progress) =>
+    saveStep: ({ id, token }, step, { done, report }) =>
       database.tx(async (sql) => {
+        const kept = await sql.rows(statements.progress, [id, token, done, JSON.stringify(report)]);
+        if (kept.length === 0) return false;
         await sql.rows(statements.insertStep, [id, step.ordinal, step.commit]);
-        await sql.rows(statements.progress, [id, progress.done, JSON.stringify(progress.report)]);
+        return true;
       }),
 
-    async saveStart(id, startCommit) {
-      await database.rows(statements.start, [id, startCommit]);
-    },
+    saveStart: (attempt, startCommit) => held(statements.start, attempt, startCommit),
 
     finish: (job, { commit, done, report }) =>
       database.tx(async (sql) => {
-        const [row] = await sql.rows<{ finished_at: Date }>(statements.finish, [
-          job.id,
-          commit,
-          done,
-          JSON.stringify(report),
-        ]);
-        // Somebody else has ended it meanwhile: then its event is written too.
+        const values = [job.id, job.token, commit, done, JSON.stringify(report)];
+        const [row] = await sql.rows<{ finished_at: Date }>(statements.finish, values);
+        // Somebody else has it, or has ended it: then its event is theirs too.
         if (row) await outbox.enqueue(sql, [importFinished(job, { commit, report, at: row.finished_at })]);
+        return row !== undefined;
       }),
 
-    async fail(id, error, report) {
-      await database.rows(statements.fail, [id, JSON.stringify(error), JSON.stringify(report)]);
-    },
+    fail: (attempt, error, report) => held(statements.fail, attempt, JSON.stringify(error), JSON.stringify(report)),
 
     async failedLongAgo(after, limit) {
       const rows = await database.rows<ImportRow>(statements.failedLongAgo, [after === '' ? null : after, limit]);

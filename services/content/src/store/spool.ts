@@ -1,11 +1,15 @@
-import { closeSync, openSync, readSync } from 'node:fs';
-import { mkdir, open, readdir, readFile, rm, stat, writeFile as writeWhole } from 'node:fs/promises';
+import { createHash } from 'node:crypto';
+import { link, mkdir, open, readdir, readFile, rename, rm, stat, writeFile as writeWhole } from 'node:fs/promises';
 import { join } from 'node:path';
 import { AppError } from '@coursewright/platform/errors';
 import { newId } from '@coursewright/platform/ids';
-import type { OpenArchive, Spool } from '../operations/ports.js';
+import type { Attempt, OpenArchive, Spool, Spooled } from '../operations/ports.js';
+import { onDisk } from './storage-errors.js';
 import { unpack } from './unpack.js';
+import { openUnpacked } from './unpacked.js';
 
+/** An upload that is under way or was broken off; it has its own name until it is whole. */
+const PART = '.part';
 const ARCHIVE = '.archive';
 const UNPACKED = '.unpacked';
 /** The file that holds the spool's id. */
@@ -13,98 +17,98 @@ const NAME = 'spool-id';
 const HEAD_BYTES = 8;
 
 /**
- * Archives on disk, one file for each import, and beside it, while the import runs, one file with all that was unpacked. No name
- * from an archive ever becomes a name on the disk.
+ * Archives on disk, one file for each import. While an attempt runs, what it unpacked lies in one file that has no name, so that no
+ * other attempt can meet it and it goes with its process. No name from an archive ever becomes a name on the disk.
  */
 export function createSpool(folder: string): Spool {
   const archive = (id: string) => join(folder, id + ARCHIVE);
-  const unpacked = (id: string) => join(folder, id + UNPACKED);
+  const part = (id: string) => join(folder, id + PART);
   let known: Promise<string> | undefined;
   return {
-    id: () => (known ??= readOrMakeId(folder)),
-
-    async write(id, chunks, maxBytes) {
-      await mkdir(folder, { recursive: true });
-      try {
-        return await writeFile(archive(id), chunks, maxBytes);
-      } catch (error) {
-        await rm(archive(id), { force: true });
+    async id() {
+      known ??= readOrMakeId(folder);
+      // A disk that was full or away for a moment is asked again.
+      return known.catch((error: unknown) => {
+        known = undefined;
         throw error;
-      }
+      });
     },
 
-    async open(id, mediaType, limits) {
-      const size = await stat(archive(id)).then(
-        (found) => found.size,
-        (cause: unknown) => {
-          throw new AppError(
-            'unprocessable',
-            'ARCHIVE_LOST',
-            { importId: id },
-            { message: 'the archive is no longer there', cause },
-          );
-        },
-      );
-      const places = new Map<string, { offset: number; length: number }>();
-      const twice: string[] = [];
-      const out = await open(unpacked(id), 'w');
-      let offset = 0;
-      let skipped: OpenArchive['skipped'];
-      try {
-        skipped = await unpack(archive(id), size, {
-          mediaType,
-          limits,
-          async sink(path, bytes) {
-            const start = offset;
-            for await (const chunk of bytes) {
-              await out.writeFile(chunk);
-              offset += chunk.length;
-            }
-            if (places.has(path)) twice.push(path);
-            places.set(path, { offset: start, length: offset - start });
-          },
-        });
-      } catch (error) {
-        await rm(unpacked(id), { force: true });
-        throw error;
-      } finally {
-        await out.close();
-      }
-      const doubles = twice.map((source) => ({
-        source,
-        what: 'is in the archive twice; the last one is read',
-        kept: false,
-      }));
-      return openUnpacked(unpacked(id), places, [...skipped, ...doubles]);
-    },
+    write: (id, chunks, maxBytes) =>
+      onDisk(async () => {
+        await mkdir(folder, { recursive: true });
+        try {
+          const written = await writeFile(part(id), chunks, maxBytes);
+          await rename(part(id), archive(id));
+          await syncFolder(folder);
+          return written;
+        } catch (error) {
+          await remove(id);
+          throw error;
+        }
+      }),
 
-    async remove(id) {
-      await Promise.all([rm(archive(id), { force: true }), rm(unpacked(id), { force: true })]);
-    },
+    open: (attempt, mediaType, limits) => onDisk(() => openArchive(folder, attempt, { mediaType, limits })),
 
-    async list() {
+    remove,
+
+    async list(minAgeMs) {
       const names = await readdir(folder).catch(() => [] as string[]);
-      return [...new Set(names.filter((name) => name !== NAME).map((name) => name.replace(/\.\w+$/, '')))];
+      const found = names.filter((name) => name !== NAME);
+      const old = await Promise.all(found.map((name) => isOlder(join(folder, name), minAgeMs)));
+      return found
+        .filter((_, i) => old[i])
+        .map((name) => ({ id: name.replace(/\..*$/, ''), name, isArchive: name.endsWith(ARCHIVE) }));
+    },
+
+    async removeFile(name) {
+      await rm(join(folder, name), { force: true });
     },
   };
+
+  async function remove(id: string): Promise<void> {
+    await Promise.all([rm(archive(id), { force: true }), rm(part(id), { force: true })]);
+  }
 }
 
-/** Two processes that begin at once agree: only one can make the file. */
+async function isOlder(path: string, ms: number): Promise<boolean> {
+  // A file that is gone by now is nobody's leftover.
+  const found = await stat(path).catch(() => undefined);
+  return found !== undefined && Date.now() - found.mtimeMs >= ms;
+}
+
+/** Two processes that begin at once agree, and neither reads half an id: the file comes with what it holds, and only once. */
 async function readOrMakeId(folder: string): Promise<string> {
   await mkdir(folder, { recursive: true });
   const path = join(folder, NAME);
-  await writeWhole(path, newId(), { flag: 'wx', flush: true }).catch((error: NodeJS.ErrnoException) => {
-    if (error.code !== 'EEXIST') throw error;
-  });
+  const present = await readFile(path, 'utf8').catch(missing);
+  if (present !== undefined) return present.trim();
+  const draft = join(folder, `${newId()}.id`);
+  try {
+    await writeWhole(draft, newId(), { flag: 'wx', flush: true });
+    await link(draft, path).catch((error: NodeJS.ErrnoException) => {
+      if (error.code !== 'EEXIST') throw error;
+    });
+    await syncFolder(folder);
+  } finally {
+    await rm(draft, { force: true });
+  }
   return (await readFile(path, 'utf8')).trim();
 }
 
-async function writeFile(
-  path: string,
-  chunks: AsyncIterable<Uint8Array>,
-  maxBytes: number,
-): Promise<{ size: number; head: Uint8Array }> {
-  const file = await open(path, 'w');
+function missing(error: NodeJS.ErrnoException): undefined {
+  if (error.code !== 'ENOENT') throw error;
+}
+
+/** A name is durable when its folder is. */
+async function syncFolder(folder: string): Promise<void> {
+  const handle = await open(folder, 'r');
+  await handle.sync().finally(() => handle.close());
+}
+
+async function writeFile(path: string, chunks: AsyncIterable<Uint8Array>, maxBytes: number): Promise<Spooled> {
+  const file = await open(path, 'wx');
+  const hash = createHash('sha256');
   let size = 0;
   let head = Buffer.alloc(0);
   try {
@@ -112,6 +116,7 @@ async function writeFile(
       size += chunk.length;
       if (size > maxBytes) throw new AppError('too_large', 'ARCHIVE_TOO_LARGE', { limit: maxBytes });
       if (head.length < HEAD_BYTES) head = Buffer.concat([head, chunk]).subarray(0, HEAD_BYTES);
+      hash.update(chunk);
       await file.writeFile(chunk);
     }
     // The import is accepted after this: its archive must outlive the machine's next second.
@@ -119,29 +124,28 @@ async function writeFile(
   } finally {
     await file.close();
   }
-  return { size, head };
+  return { size, head, sha256: hash.digest('hex') };
 }
 
-/** Files are read when they are asked for, so that memory holds their places only. */
-function openUnpacked(
-  path: string,
-  places: ReadonlyMap<string, { offset: number; length: number }>,
-  skipped: OpenArchive['skipped'],
-): OpenArchive {
-  const file = openSync(path, 'r');
-  return {
-    paths: [...places.keys()].sort(),
-    skipped,
-    read(name) {
-      const place = places.get(name);
-      if (!place) return undefined;
-      const bytes = Buffer.alloc(place.length);
-      readSync(file, bytes, 0, place.length, place.offset);
-      return bytes;
-    },
-    async close() {
-      closeSync(file);
-      await rm(path, { force: true });
-    },
-  };
+async function openArchive(
+  folder: string,
+  { id, token }: Attempt,
+  { mediaType, limits }: Pick<Parameters<typeof unpack>[2], 'mediaType' | 'limits'>,
+): Promise<OpenArchive> {
+  const packed = join(folder, id + ARCHIVE);
+  const { size } = await stat(packed).catch((cause: NodeJS.ErrnoException) => {
+    if (cause.code !== 'ENOENT') throw cause;
+    const message = 'the archive is no longer there';
+    throw new AppError('unprocessable', 'ARCHIVE_LOST', { importId: id }, { message, cause });
+  });
+  const path = join(folder, `${id}.${token}${UNPACKED}`);
+  const file = await open(path, 'w+');
+  try {
+    // From here on it is this process's alone, and is gone when that is.
+    await rm(path, { force: true });
+    return await openUnpacked(file, (sink) => unpack(packed, size, { mediaType, limits, sink }));
+  } catch (error) {
+    await file.close();
+    throw error;
+  }
 }

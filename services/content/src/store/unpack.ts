@@ -6,6 +6,7 @@ import { extract } from 'tar-stream';
 import { openPromise, type Entry } from 'yauzl';
 import { safePath, type ArchiveLimits } from '../domain/archive.js';
 import type { Loss } from '../domain/import-report.js';
+import { storageError } from './storage-errors.js';
 
 /** Takes the bytes of one file; called for one file after the other. */
 export type FileSink = (path: string, bytes: AsyncIterable<Uint8Array>) => Promise<void>;
@@ -33,7 +34,8 @@ export async function unpack(
     if (options.mediaType === 'application/zip') await unpackZip(file, { meter, skipped, take });
     else await unpackTar(file, { meter, skipped, take });
   } catch (error) {
-    if (error instanceof AppError) throw error;
+    const known = error instanceof AppError ? error : storageError(error);
+    if (known) throw known;
     const message = error instanceof Error ? error.message : String(error);
     throw new AppError(
       'unprocessable',
@@ -78,7 +80,7 @@ async function unpackTar(file: string, { meter, skipped, take }: Unpacking): Pro
   try {
     for await (const entry of tar) {
       const { name, type } = entry.header;
-      meter.entry();
+      meter.entry(name);
       if (type === 'file' || type === 'contiguous-file') await take(name, entry as unknown as Readable);
       else {
         if (type !== 'directory')
@@ -102,7 +104,7 @@ async function unpackZip(file: string, { meter, skipped, take }: Unpacking): Pro
   });
   try {
     for await (const entry of zip.eachEntry()) {
-      meter.entry();
+      meter.entry(entry.fileName);
       if (entry.fileName.endsWith('/')) continue;
       if (isLink(entry)) {
         skipped.push({ source: entry.fileName, what: 'is a link, which is not imported', kept: false });
@@ -123,6 +125,7 @@ function isLink(entry: Entry): boolean {
 
 function createMeter(packedBytes: number, limits: ArchiveLimits) {
   let entries = 0;
+  let names = 0;
   let total = 0;
   let raw = 0;
   const tooLarge = (what: string) =>
@@ -135,8 +138,10 @@ function createMeter(packedBytes: number, limits: ArchiveLimits) {
   const bomb = (bytes: number) => bytes > RATIO_FROM && bytes > packedBytes * limits.ratio;
   return {
     /** Counts an entry. */
-    entry(): void {
+    entry(name: string): void {
+      names += name.length;
       if (++entries > limits.entries) throw tooLarge(`more than ${limits.entries} entries`);
+      if (names > limits.names) throw tooLarge(`more than ${limits.names} characters of names`);
     },
     /** Counts bytes as they leave the decompressor, headers and skipped entries too. */
     raw(bytes: number): AppError | undefined {

@@ -1,11 +1,17 @@
+import { narrowed } from '@coursewright/course-model/audience';
+import type { Audience } from '@coursewright/course-model/lesson';
 import { cutText } from '../text.js';
+import { isTrue, ownAudience } from './audience.js';
 
 /** Fields of a node, read from the attributes of an OLX element. */
 export interface NodeAttributes {
   fields: Record<string, unknown>;
   /** Names of attributes without a counterpart. */
   left: string[];
-  staffOnly: boolean;
+  /** Whom the element itself says that it is for. */
+  audience: Audience;
+  /** What is to be said about that: why not every learner, or what was not taken over. */
+  remarks: string[];
   /** Set by `coursewright_kind="assignment"`. */
   assignment: boolean;
   /** From `coursewright_objectives`: one per line, or parted by "|". */
@@ -13,20 +19,24 @@ export interface NodeAttributes {
 }
 
 const MAX_FIELDS = 40;
+/** Characters of all fields together; versioning takes 64 KiB. */
+const MAX_FIELD_LENGTH = 20_000;
+const MAX_OBJECTIVES = 200;
 
 /** OLX attributes that become fields of the same meaning. */
-const KNOWN: Record<string, string> = {
-  format: 'format',
-  graded: 'graded',
-  due: 'due',
-  start: 'start',
-  submittable: 'submittable',
-};
+const KNOWN = new Set(['format', 'graded', 'due', 'start', 'submittable']);
 /** A language tag as courses may have it. */
 export const LANGUAGE = /^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$/;
 const OWN = 'coursewright_';
 /** Attributes that say where an element stands, not what it is. */
-const STRUCTURAL = new Set(['url_name', 'display_name', 'org', 'course', 'filename', 'slug', 'xblock-family']);
+const STRUCTURAL = new Set([
+  ...['url_name', 'display_name', 'org', 'course', 'filename', 'slug', 'xblock-family'],
+  // Read on their own.
+  ...['visible_to_staff_only', 'group_access', 'hide_from_toc', `${OWN}kind`, `${OWN}objectives`, `${OWN}audience`],
+]);
+/** Names that no field may have, and the one whose meaning comes from elsewhere. */
+const UNFIT = new Set(['title', 'constructor', 'prototype']);
+const MAX_TEXT = 2000;
 
 /**
  * The fields of a node. `display_name` is the title; `format`, `graded`, `start`, `due`, `submittable` and everything that begins
@@ -37,45 +47,50 @@ export function readNodeAttributes(
   fallbackTitle: string,
 ): NodeAttributes {
   const title = (attributes['display_name'] ?? '').trim() || fallbackTitle.replaceAll('_', ' ').trim() || 'Untitled';
+  const own = ownAudience(attributes);
   const read: NodeAttributes = {
     fields: { title: cutText(title, 500) },
     left: [],
-    staffOnly: isStaffOnly(attributes),
+    audience: own.audience,
+    remarks: own.why === undefined ? [] : [own.why],
     assignment: attributes[`${OWN}kind`] === 'assignment',
-    objectives: (attributes[`${OWN}objectives`] ?? '')
-      .split(/[\n|]/)
-      .map((text) => text.trim())
-      .filter((text) => text !== ''),
+    objectives: objectivesOf(attributes[`${OWN}objectives`] ?? ''),
   };
+  let length = title.length;
   for (const [name, value] of Object.entries(attributes)) {
-    if (Object.keys(read.fields).length >= MAX_FIELDS) {
-      read.left.push(name);
+    if (STRUCTURAL.has(name)) continue;
+    length += name.length + Math.min(value.length, MAX_TEXT);
+    const field = fieldOf(name);
+    if (field === undefined || length > MAX_FIELD_LENGTH || Object.keys(read.fields).length >= MAX_FIELDS) {
+      read.left.push(cutText(name, 100));
       continue;
     }
-    if (STRUCTURAL.has(name) || name === `${OWN}kind` || name === `${OWN}objectives`) continue;
-    const field = name.startsWith(OWN) ? camelCase(name.slice(OWN.length)) : KNOWN[name];
-    if (field !== undefined && /^[a-z][A-Za-z0-9]{0,49}$/.test(field) && field !== 'title') {
-      read.fields[field] = field === 'tags' ? listOf(value) : valueOf(value);
-      if (fits(field, read.fields[field])) continue;
-      delete read.fields[field];
-      read.left.push(name);
-    } else if (name !== 'visible_to_staff_only') read.left.push(name);
+    const converted = field === 'tags' ? listOf(value) : valueOf(value);
+    if (fits(field, converted)) read.fields[field] = converted;
+    else read.left.push(name);
   }
+  if (isTrue(attributes['hide_from_toc']))
+    read.remarks.push('is hidden from the table of contents in its source; learners see it here');
+  if (read.audience !== 'learner') read.fields['audience'] = read.audience;
   if (read.assignment && read.fields['submittable'] === undefined) read.fields['submittable'] = true;
   return read;
 }
 
-/**
- * Whether an element is not meant for every learner: hidden from them, or shown to some groups only. Groups have no
- * counterpart, and showing too much cannot be taken back.
- */
-export function isStaffOnly(attributes: Readonly<Record<string, string>>): boolean {
-  return attributes['visible_to_staff_only'] === 'true' || isForGroups(attributes);
+/** Makes a node that was read one for a narrower audience. */
+export function narrow(read: NodeAttributes, audience: Audience): void {
+  read.audience = narrowed(audience, read.audience);
+  if (read.audience !== 'learner') read.fields['audience'] = read.audience;
 }
 
-/** Whether an element is shown to some groups of learners only. */
-export function isForGroups(attributes: Readonly<Record<string, string>>): boolean {
-  return /\[\s*[^\]\s]/.test(attributes['group_access'] ?? '');
+/** The name of the field that an attribute becomes. */
+function fieldOf(name: string): string | undefined {
+  const field = name.startsWith(OWN) ? camelCase(name.slice(OWN.length)) : KNOWN.has(name) ? name : undefined;
+  return field !== undefined && /^[a-z][A-Za-z0-9]{0,49}$/.test(field) && !UNFIT.has(field) ? field : undefined;
+}
+
+function objectivesOf(text: string): string[] {
+  const parts = text.split(/[\n|]/, MAX_OBJECTIVES * 2).map((part) => part.trim());
+  return parts.filter((part) => part !== '').slice(0, MAX_OBJECTIVES);
 }
 
 /** Whether a value is one that the field may have; versioning refuses others. */
@@ -101,7 +116,8 @@ function listOf(value: string): string[] {
     .filter((part) => part !== '');
 }
 
+/** Attributes are JSON where they can be; Python's way to write a boolean is found too. */
 function valueOf(value: string): unknown {
-  if (value === 'true' || value === 'false') return value === 'true';
-  return /^(0|[1-9]\d{0,8})$/.test(value) ? Number(value) : cutText(value, 2000);
+  if (/^(true|false)$/i.test(value)) return value.toLowerCase() === 'true';
+  return /^(0|[1-9]\d{0,8})$/.test(value) ? Number(value) : cutText(value, MAX_TEXT);
 }

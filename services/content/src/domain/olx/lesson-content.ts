@@ -1,17 +1,23 @@
-import { MAX_LESSON_BYTES, PAGE_LISTS, type Audience, type LessonInput } from '@coursewright/course-model/lesson';
-import type { Element } from 'domhandler';
+import { narrowed } from '@coursewright/course-model/audience';
+import { MAX_LESSON_BYTES, type Audience, type LessonInput } from '@coursewright/course-model/lesson';
+import type { Element, ParentNode } from 'domhandler';
+import type { Pause } from '../archive.js';
 import { importedId } from '../import-plan.js';
 import { addLoss, type ImportReport } from '../import-report.js';
-import { isForGroups, isStaffOnly } from './attributes.js';
-import { itemOfLeaf, type LeafItem } from './leaf.js';
-import type { OlxFiles } from './olx-files.js';
-import { elementsOf, innerHtml, xmlOf } from './xml.js';
+import { cutText } from '../text.js';
+import { ownAudience } from './audience.js';
+import { FittedItems } from './fitted-items.js';
+import { itemOfLeaf } from './leaf.js';
+import type { Block, OlxFiles } from './olx-files.js';
+import { elementsOf, innerHtml, isHeavier, lengthOf, xmlOf } from './xml.js';
+import { tooDeep } from './xml-parse.js';
 
 /** What the reading of one course shares. */
 export interface Reading {
   readonly files: OlxFiles;
   readonly importId: string;
   readonly report: ImportReport;
+  readonly pause: Pause;
   /** The key that stands for a block, made unique: a block that is used twice is two parts of the course. */
   uniqueKey(key: string): string;
 }
@@ -33,81 +39,88 @@ const CONTAINERS = new Set(
 /** Containers that show a learner some of their children only, by rules that have no counterpart. */
 const SELECTIVE = new Set(['split_test', 'conditional', 'randomize']);
 
-/** Room for the frame of a document round its items. */
-const FRAME_BYTES = 4096;
+/** Parts (elements, attributes, texts) of one block; more is no question and no text that somebody wrote. */
+const MAX_PARTS = 10_000;
+/** Blocks inside of each other, files and all. */
+const MAX_NESTED = 150;
 
 /**
  * The document of a lesson from the leaf blocks below an element, in their order. Blocks without a counterpart are kept whole
  * for authors and listed; what does not fit into a document of 1 MiB is listed and left out.
+ *
+ * @throws AppError unprocessable OLX_TOO_DEEP, OLX_TOO_LARGE
  */
-export function lessonContent(
+export async function lessonContent(
   reading: Reading,
-  parent: Element,
+  parent: ParentNode,
   standing: Standing,
   objectives: readonly string[],
-): LessonInput {
-  const items = [...leavesOf(reading, elementsOf(parent), { ...standing, place: standing.above.at(-1) ?? '' })];
-  return fit(reading, documentOf(reading, items, { objectives, key: standing.above.at(-1) ?? '' }));
+): Promise<LessonInput> {
+  const place = standing.above.at(-1) ?? '';
+  const own = objectives.map((text, i) => ({ id: importedId(reading.importId, `${place}#objective:${i}`), text }));
+  const items = new FittedItems(reading.report, own);
+  await readLeaves(reading, elementsOf(parent), { ...standing, place }, items);
+  await reading.pause();
+  return items.document();
 }
 
-function documentOf(
-  reading: Reading,
-  items: readonly LeafItem[],
-  of: { objectives: readonly string[]; key: string },
-): LessonInput {
-  return {
-    objectives: of.objectives.map((text, i) => ({
-      id: importedId(reading.importId, `${of.key}#objective:${i}`),
-      text,
-    })),
-    materials: items.flatMap((leaf) => (leaf.list === 'materials' ? [leaf.item] : [])),
-    exercises: items.flatMap((leaf) => (leaf.list === 'exercises' ? [leaf.item] : [])),
-    assessments: items.flatMap((leaf) => (leaf.list === 'assessments' ? [leaf.item] : [])),
-    order: items.flatMap((leaf) => leaf.item.id ?? []),
-  };
-}
-
-function* leavesOf(
+async function readLeaves(
   reading: Reading,
   elements: readonly Element[],
   standing: Standing & { place: string },
-): Generator<LeafItem> {
+  items: FittedItems,
+): Promise<void> {
+  if (standing.above.length > MAX_NESTED) throw tooDeep();
   for (const [i, element] of elements.entries()) {
-    const block = reading.files.resolve(element, `${standing.place}/${element.name}[${i}]`);
+    await reading.pause();
+    const block = await reading.files.resolve(element, `${standing.place}/${element.name}[${i}]`);
     if (standing.above.includes(block.key)) {
       addLoss(reading.report, { source: block.key, what: 'holds itself; it is not read a second time', kept: false });
-      continue;
-    }
-    const key = reading.uniqueKey(block.key);
-    const within = { ...standing, audience: audienceOf(reading, key, block.element, standing.audience) };
-    yield readLeaf(reading, { ...block, key }, within);
-    if (CONTAINERS.has(element.name) && block.problem === undefined) {
-      const audience = SELECTIVE.has(element.name) ? 'author' : within.audience;
-      const below = elementsOf(block.element).filter(
-        (child) => child.attribs['url_name'] !== undefined || child.name !== 'show',
-      );
-      yield* leavesOf(reading, below, { ...within, audience, place: key, above: [...standing.above, block.key] });
-    }
+    } else await readBlock(reading, block, standing, items);
+    reading.files.close(block);
   }
 }
 
-function audienceOf(reading: Reading, key: string, element: Element, inherited: Audience): Audience {
-  if (!isStaffOnly(element.attribs)) return inherited;
-  const what = isForGroups(element.attribs)
-    ? 'is for some groups of learners only; kept for authors'
-    : 'is for staff only; kept for authors';
-  addLoss(reading.report, { source: key, what, kept: true });
-  return 'author';
+async function readBlock(reading: Reading, found: Block, standing: Standing, items: FittedItems): Promise<void> {
+  const { element } = found;
+  const block = { ...found, key: reading.uniqueKey(found.key) };
+  const within = { ...standing, audience: audienceOf(reading, block.key, element, standing.audience) };
+  await readLeaf(reading, block, within, items);
+  if (!CONTAINERS.has(element.name) || block.problem !== undefined) return;
+  const audience = isSelective(element) ? narrowed(within.audience, 'author') : within.audience;
+  const below = elementsOf(element).filter((child) => child.attribs['url_name'] !== undefined || child.name !== 'show');
+  const above = [...standing.above, found.key];
+  await readLeaves(reading, below, { ...within, audience, place: block.key, above }, items);
 }
 
-function readLeaf(reading: Reading, block: ReturnType<OlxFiles['resolve']>, standing: Standing): LeafItem {
+/** Whether an element shows a learner some of its children only, by rules that have no counterpart. */
+export function isSelective(element: Element): boolean {
+  return SELECTIVE.has(element.name);
+}
+
+function audienceOf(reading: Reading, key: string, element: Element, inherited: Audience): Audience {
+  const own = ownAudience(element.attribs);
+  if (own.why !== undefined) addLoss(reading.report, { source: key, what: own.why, kept: true });
+  return narrowed(inherited, own.audience);
+}
+
+async function readLeaf(reading: Reading, block: Block, standing: Standing, items: FittedItems): Promise<void> {
   const { report } = reading;
+  report.read++;
+  report.items++;
   const html =
     block.element.name === 'html' && block.problem === undefined
-      ? htmlOf(reading, block.key, block.element)
+      ? await htmlOf(reading, block.key, block.element)
       : undefined;
+  const id = importedId(reading.importId, block.key);
+  const why = tooMuch(block, html);
+  if (why !== undefined) {
+    report.mapped++;
+    items.addEmpty({ id, source: { format: 'olx', key: cutText(block.key, 500) } }, why);
+    return;
+  }
   const item = itemOfLeaf({
-    id: importedId(reading.importId, block.key),
+    id,
     key: block.key,
     element: block.element,
     audience: standing.audience,
@@ -115,13 +128,20 @@ function readLeaf(reading: Reading, block: ReturnType<OlxFiles['resolve']>, stan
     ...(html === undefined ? {} : { html }),
     ...(block.problem === undefined ? {} : { raw: block.raw ?? xmlOf(block.element) }),
   });
-  report.read++;
-  report.items++;
   if (item.kept) {
     report.kept++;
     addLoss(report, { source: block.key, what: block.problem ?? whyKept(block.element), kept: true });
   } else report.mapped++;
-  return item;
+  await reading.pause();
+  items.add(item);
+}
+
+/** Why a block is too much to be looked at: reading it would take long, and no document has room for it. */
+function tooMuch({ element, raw }: Block, html: string | undefined): string | undefined {
+  const length = Math.max(raw?.length ?? 0, html?.length ?? 0, lengthOf(element));
+  if (length > MAX_LESSON_BYTES)
+    return `${length} characters do not fit into a lesson document of ${MAX_LESSON_BYTES} bytes`;
+  return isHeavier(element, MAX_PARTS) ? `it has more than ${MAX_PARTS} elements, attributes and texts` : undefined;
 }
 
 function whyKept(element: Element): string {
@@ -133,38 +153,14 @@ function whyKept(element: Element): string {
 }
 
 /** The HTML of an html block: that of the file it names, else what stands inside. Undefined when the file is missing. */
-function htmlOf(reading: Reading, key: string, element: Element): string | undefined {
+async function htmlOf(reading: Reading, key: string, element: Element): Promise<string | undefined> {
   const name = element.attribs['filename'];
   if (name !== undefined && name !== '')
-    return reading.files.text(`html/${name}.html`) ?? reading.files.text(`html/${name}`);
-  if (element.children.length > 0 || key.includes('[')) return innerHtml(element);
-  return reading.files.text(`${key.split('#')[0]}.html`) ?? '';
-}
-
-/** Takes the largest items out of a document until it is small enough; their places and keys stay. */
-function fit(reading: Reading, doc: LessonInput): LessonInput {
-  const size = (value: unknown) => Buffer.byteLength(JSON.stringify(value));
-  let total = size(doc) + FRAME_BYTES;
-  if (total <= MAX_LESSON_BYTES) return doc;
-  const items = PAGE_LISTS.flatMap((list) => (doc[list] ?? []).map((item) => ({ item, bytes: size(item) })));
-  const gone = new Set<string>();
-  for (const { item, bytes } of items.sort((a, b) => b.bytes - a.bytes)) {
-    if (total <= MAX_LESSON_BYTES) break;
-    total -= bytes - 500;
-    gone.add(item.id ?? '');
-    const what = `${bytes} bytes do not fit into a lesson document of ${MAX_LESSON_BYTES}; its place is kept empty`;
-    addLoss(reading.report, { source: item.source?.key ?? '', what, kept: false });
+    return (await reading.files.text(`html/${name}.html`)) ?? reading.files.text(`html/${name}`);
+  if (element.children.length > 0 || key.includes('[')) {
+    // What is too much for a document is found out before it is made a text.
+    const fits = lengthOf(element) <= MAX_LESSON_BYTES && !isHeavier(element, MAX_PARTS);
+    return fits ? innerHtml(element) : '';
   }
-  const stays = (item: { id?: string | undefined }) => !gone.has(item.id ?? '');
-  const placeholders = items.flatMap(({ item }) =>
-    gone.has(item.id ?? '')
-      ? [{ id: item.id, audience: 'author' as const, type: 'vendor/olx-too-large', content: '', source: item.source }]
-      : [],
-  );
-  return {
-    ...doc,
-    materials: [...(doc.materials ?? []).filter(stays), ...placeholders],
-    exercises: (doc.exercises ?? []).filter(stays),
-    assessments: (doc.assessments ?? []).filter(stays),
-  };
+  return (await reading.files.text(`${key.split('#')[0]}.html`)) ?? '';
 }

@@ -1,5 +1,6 @@
 import { isCDATA, isTag, isText, type AnyNode, type Element } from 'domhandler';
 import serialize from 'dom-serializer';
+import { cutText } from '../text.js';
 import { elementLike, elementsOf, textOf } from './xml.js';
 
 /** A part of a problem as learners may see it: text, or a question with its choices, never what is right. */
@@ -11,15 +12,15 @@ export interface ProblemPart {
 }
 
 /** The response elements of OLX and what they are called here; others keep their own name behind "olx-". */
-const QUESTION_TYPES: Record<string, string> = {
-  multiplechoiceresponse: 'choice',
-  truefalseresponse: 'choice',
-  choiceresponse: 'multiple-choice',
-  optionresponse: 'dropdown',
-  stringresponse: 'short-text',
-  numericalresponse: 'number',
-  formularesponse: 'formula',
-};
+const QUESTION_TYPES = new Map([
+  ['multiplechoiceresponse', 'choice'],
+  ['truefalseresponse', 'choice'],
+  ['choiceresponse', 'multiple-choice'],
+  ['optionresponse', 'dropdown'],
+  ['stringresponse', 'short-text'],
+  ['numericalresponse', 'number'],
+  ['formularesponse', 'formula'],
+]);
 
 /** Elements that may be shown with all their attributes; nothing else is, so no new way to write an answer leaks one. */
 const SHOWN = new Set(
@@ -59,12 +60,14 @@ export function learnersParts(problem: Element): ProblemPart[] {
     if (text.trim() !== '') parts.push({ type: 'text', html: text.trim() });
     text = '';
   };
+  const holders = new Set<AnyNode>();
+  markHolders(problem, holders);
   const walk = (nodes: readonly AnyNode[]) => {
     for (const node of nodes) {
       if (isTag(node) && isResponse(node)) {
         flush();
         parts.push(questionOf(node));
-      } else if (isTag(node) && SHOWN.has(node.name.toLowerCase()) && holdsResponse(node)) walk(node.children);
+      } else if (isTag(node) && SHOWN.has(node.name.toLowerCase()) && holders.has(node)) walk(node.children);
       else text += shown(node);
     }
   };
@@ -83,8 +86,15 @@ function isResponse(element: Element): boolean {
   return element.name.toLowerCase().endsWith('response');
 }
 
-function holdsResponse(element: Element): boolean {
-  return elementsOf(element).some((child) => isResponse(child) || holdsResponse(child));
+/** Finds the elements below one that hold a question somewhere, each of them looked at once. */
+function markHolders(element: Element, holders: Set<AnyNode>): boolean {
+  let holds = false;
+  for (const child of elementsOf(element)) {
+    const below = markHolders(child, holders);
+    if (isResponse(child) || below) holds = true;
+  }
+  if (holds) holders.add(element);
+  return holds;
 }
 
 function questionOf(response: Element): ProblemPart {
@@ -95,7 +105,7 @@ function questionOf(response: Element): ProblemPart {
     .map((child) => shown(child))
     .join('')
     .trim();
-  const type = QUESTION_TYPES[name] ?? `olx-${name.replace(/[^a-z0-9]/g, '')}`.slice(0, 80);
+  const type = QUESTION_TYPES.get(name) ?? `olx-${name.replace(/[^a-z0-9]/g, '')}`.slice(0, 80);
   return { type, html, ...(options.length > 0 ? { options } : {}) };
 }
 
@@ -115,12 +125,32 @@ function collectOptions(element: Element, into: { html: string }[]): void {
   }
 }
 
-/** The names in an option list as OLX writes it: `('a','b\'s')`. */
-function optionNames(list: string): string[] {
-  return [...list.matchAll(/'((?:[^'\\]|\\.)*)'|"((?:[^"\\]|\\.)*)"/g)].map((match) =>
-    (match[1] ?? match[2] ?? '').replace(/\\(.)/g, '$1'),
-  );
+/** The names in an option list as OLX writes it: `('a','b\'s')`. One that is not closed ends the list. */
+function optionNames(text: string): string[] {
+  const list = cutText(text, MAX_OPTIONS);
+  const names: string[] = [];
+  for (let at = nextQuote(list, 0); at >= 0; at = nextQuote(list, at)) {
+    const quote = list[at];
+    let name = '';
+    for (at++; at < list.length && list[at] !== quote; at++) {
+      if (list[at] === '\\') at++;
+      name += list[at] ?? '';
+    }
+    if (at >= list.length) break;
+    names.push(name);
+    at++;
+  }
+  return names;
 }
+
+function nextQuote(text: string, from: number): number {
+  QUOTE.lastIndex = from;
+  return QUOTE.exec(text)?.index ?? -1;
+}
+
+const QUOTE = /['"]/g;
+/** Characters of an option list that are looked at; the whole list stays in the source. */
+const MAX_OPTIONS = 20_000;
 
 function shown(node: AnyNode): string {
   if (isText(node)) return escapeHtml(node.data);
