@@ -1,0 +1,63 @@
+import { newId } from '@coursewright/platform/ids';
+import { createLogger } from '@coursewright/platform/logger';
+import { createOutbox } from '@coursewright/platform/outbox';
+import { openDatabase } from '@coursewright/platform/sql';
+import type { Config } from '../../src/config.js';
+import { createImportRunner } from '../../src/operations/import-runner.js';
+import { createImportStore } from '../../src/store/imports.js';
+import { openBodyStore } from '../../src/store/mongo-bodies.js';
+import { createSpool } from '../../src/store/spool.js';
+import { FakeServices } from '../fake-versioning.js';
+
+/** What such a process is told when it is started. */
+export interface Told {
+  readonly postgres: string;
+  readonly mongodb: string;
+  readonly folder: string;
+  readonly limits: Config['archiveLimits'];
+}
+
+/** What it answers when it is asked how it is. */
+export interface Answer {
+  readonly state: string;
+  /** The longest stretch, in milliseconds of processor time of the main thread, between two ticks of 10 ms. */
+  readonly busiestMs: number;
+  readonly rssMiB: number;
+}
+
+// A process that runs imports and nothing else; its parent asks it how they are.
+const told = JSON.parse(process.argv[2] ?? '') as Told;
+const logger = createLogger('limited', 'silent');
+const imports = createImportStore(openDatabase({ url: told.postgres }), createOutbox());
+const fakes = new FakeServices();
+const runner = createImportRunner({
+  ...{ imports, newId, logger, limits: told.limits, versioning: fakes, catalog: fakes },
+  bodies: openBodyStore(told.mongodb, logger),
+  spool: createSpool(told.folder),
+});
+
+// Node has it from 23.9 on.
+const { threadCpuUsage } = process as unknown as { threadCpuUsage: () => { user: number; system: number } };
+const usage = threadCpuUsage.bind(process);
+let last = usage();
+let busiestMs = 0;
+let rssMiB = 0;
+const tick = (): void => {
+  const now = usage();
+  busiestMs = Math.max(busiestMs, (now.user + now.system - last.user - last.system) / 1000);
+  rssMiB = Math.max(rssMiB, process.memoryUsage.rss() / 1024 / 1024);
+  last = now;
+};
+
+process.on('message', (id: string) => {
+  void imports.find(id).then((job) => {
+    process.send?.({ state: job?.state ?? 'unknown', busiestMs, rssMiB } satisfies Answer);
+  });
+});
+process.on('disconnect', () => process.exit());
+// What starting costs (modules, the first connections) is not what imports cost.
+await imports.find(newId());
+last = usage();
+setInterval(tick, 10);
+process.send?.('ready');
+await runner.start?.();
