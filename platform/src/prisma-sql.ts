@@ -23,8 +23,21 @@ export interface PrismaDatabase<Tx extends RawClient> extends Database {
   tx<T>(work: (sql: PrismaTx<Tx>) => Promise<T>): Promise<T>;
 }
 
+/** How long a transaction may wait for its connection, and how long it may last, in milliseconds. */
+export interface TransactionLimits {
+  readonly maxWait: number;
+  readonly timeout: number;
+}
+
+// Waiting ends by the pool's own limit (8 s), which says what was waited for; Prisma's comes after it.
+const usualLimits: TransactionLimits = { maxWait: 10_000, timeout: 20_000 };
+
 /** The Prisma adapter of the Sql port. Closing it closes the pool too. */
-export function prismaDatabase<Tx extends RawClient>(prisma: TransactingClient<Tx>, pool: pg.Pool): PrismaDatabase<Tx> {
+export function prismaDatabase<Tx extends RawClient>(
+  prisma: TransactingClient<Tx>,
+  pool: pg.Pool,
+  limits: TransactionLimits = usualLimits,
+): PrismaDatabase<Tx> {
   const run = <T>(client: RawClient, statement: Statement, values: readonly unknown[]): Promise<T[]> =>
     inClientSpan(
       `sql ${statement.name}`,
@@ -34,7 +47,7 @@ export function prismaDatabase<Tx extends RawClient>(prisma: TransactingClient<T
           const rows = await client.$queryRawUnsafe<Record<string, unknown>[]>(statement.text, ...values);
           return rows.map(withNumbers) as T[];
         } catch (error) {
-          throw fromPrisma(error);
+          throw fromDriver(error);
         }
       },
     );
@@ -44,20 +57,19 @@ export function prismaDatabase<Tx extends RawClient>(prisma: TransactingClient<T
     async tx(work) {
       const hooks: (() => void)[] = [];
       const result = await prisma
-        .$transaction(
-          (client) =>
-            work({
-              client,
-              rows: (statement, values = []) => run(client, statement, values),
-              afterCommit: (hook) => hooks.push(hook),
-            }),
-          {
-            maxWait: 5_000,
-            timeout: 20_000,
-          },
-        )
+        .$transaction(async (client) => {
+          const steps: (() => Promise<void>)[] = [];
+          const done = await work({
+            client,
+            rows: (statement, values = []) => run(client, statement, values),
+            beforeCommit: (step) => steps.push(step),
+            afterCommit: (hook) => hooks.push(hook),
+          });
+          for (const step of steps) await step();
+          return done;
+        }, limits)
         .catch((error: unknown) => {
-          throw fromPrisma(error);
+          throw fromDriver(error);
         });
       for (const hook of hooks) hook();
       return result;
@@ -78,14 +90,6 @@ export function prismaDatabase<Tx extends RawClient>(prisma: TransactingClient<T
 function withNumbers(row: Record<string, unknown>): Record<string, unknown> {
   for (const [name, value] of Object.entries(row)) if (typeof value === 'bigint') row[name] = Number(value);
   return row;
-}
-
-function fromPrisma(error: unknown): unknown {
-  const code = (error as { code?: unknown } | null)?.code;
-  if (code === 'P1001' || code === 'P1017' || code === 'P2024' || code === 'P2037') {
-    return fromDriver(Object.assign(new Error('database away', { cause: error }), { code: 'ECONNREFUSED' }));
-  }
-  return fromDriver(error);
 }
 
 const mostNames = 500;

@@ -1,5 +1,5 @@
 import pg from 'pg';
-import { AppError } from './errors.js';
+import { AppError, isTransient } from './errors.js';
 import { inClientSpan } from './telemetry.js';
 
 /** A statement that is prepared once per connection under its name; one name, one text. */
@@ -18,9 +18,14 @@ export interface Sql {
 
 /** A transaction. */
 export interface TxSql extends Sql {
+  /** Runs last in the transaction, once its work has resolved; what it throws undoes the transaction. */
+  beforeCommit(step: () => Promise<void>): void;
   /** Runs once the transaction has committed, not at all when it has not. */
   afterCommit(hook: () => void): void;
 }
+
+/** The port with transactions of type S, as both adapters offer it. */
+export type DatabaseOf<S extends TxSql> = Omit<Database, 'tx'> & { tx<T>(work: (sql: S) => Promise<T>): Promise<T> };
 
 /**
  * The one port to PostgreSQL, with two adapters: named `pg` statements (here) and Prisma's transactions (prisma-sql).
@@ -99,6 +104,7 @@ export function openDatabase(options: DatabaseOptions): PgDatabase {
 }
 
 async function runTransaction<T>(pool: pg.Pool, work: (sql: TxSql) => Promise<T>): Promise<T> {
+  const steps: (() => Promise<void>)[] = [];
   const hooks: (() => void)[] = [];
   const client = await pool.connect().catch((error: unknown) => {
     throw fromDriver(error);
@@ -111,8 +117,10 @@ async function runTransaction<T>(pool: pg.Pool, work: (sql: TxSql) => Promise<T>
     });
     const result = await work({
       rows: (statement, values = []) => runStatement(client, statement, values),
+      beforeCommit: (step) => steps.push(step),
       afterCommit: (hook) => hooks.push(hook),
     });
+    for (const step of steps) await step();
     await client.query('COMMIT').catch((error: unknown) => {
       throw fromDriver(error);
     });
@@ -127,41 +135,70 @@ async function runTransaction<T>(pool: pg.Pool, work: (sql: TxSql) => Promise<T>
   }
 }
 
-const connectionCodes = new Set([
-  'ECONNREFUSED',
-  'ECONNRESET',
-  'ETIMEDOUT',
-  'EPIPE',
-  'ENOTFOUND',
-  '57P01',
-  '57P02',
-  '57P03',
-  '53300',
-  '08006',
-  '08001',
-  '08003',
-  // A lock or a statement that took too long: the next attempt may find the way free.
-  '55P03',
-  '57014',
-]);
+// The server cannot be reached, or Prisma waited in vain for a connection, a transaction or a lock.
+const passingCodes = new Set(
+  'ECONNREFUSED ECONNRESET ETIMEDOUT EPIPE ENOTFOUND P1001 P1002 P1008 P1017 P2024 P2028 P2034 P2037'.split(' '),
+);
 
-/** Turns "the server is away" into unavailable DATABASE_UNAVAILABLE; other errors of the driver stay as they are. */
+/** The same in the words of Prisma's driver adapter, which has no code for them. */
+const passingKinds = new Set<unknown>(
+  'DatabaseNotReachable ConnectionClosed TooManyConnections SocketTimeout TransactionWriteConflict TransactionAlreadyClosed'.split(
+    ' ',
+  ),
+);
+
+/**
+ * SQLSTATEs that the next attempt may not meet: classes of the connection (08), of transactions that were in each other's way (40), of
+ * resources (53), of an operator or a timeout (57), of the machine (58); a lock that took too long; a server that is about to be replaced.
+ */
+const passingStates = /^(08|40|53|57|58)|^(55P03|25006)$/;
+
+/**
+ * Turns what another attempt may not meet (the server is away, transactions were in each other's way) into unavailable
+ * DATABASE_UNAVAILABLE; other errors of a driver, `pg` or Prisma, stay as they are.
+ */
 export function fromDriver(error: unknown): unknown {
-  if (!(error instanceof Error)) return error;
+  if (!(error instanceof Error) || error instanceof AppError) return error;
   const code = (error as { code?: unknown }).code;
-  const away =
-    (typeof code === 'string' && connectionCodes.has(code)) ||
+  const passes =
+    (typeof code === 'string' && passingCodes.has(code)) ||
+    passingStates.test(sqlState(error) ?? '') ||
+    passingKinds.has(adapterCause(error)?.kind) ||
     /Connection terminated|timeout exceeded when trying to connect|Client was closed|connection error and is not queryable/.test(
       error.message,
     );
-  return away ? new AppError('unavailable', 'DATABASE_UNAVAILABLE', { retryAfterSeconds: 2 }, { cause: error }) : error;
+  return passes
+    ? new AppError('unavailable', 'DATABASE_UNAVAILABLE', { retryAfterSeconds: 2 }, { cause: error })
+    : error;
+}
+
+/** True for a failure that another attempt may not meet although nothing was changed for it. */
+export function isPassing(error: unknown): boolean {
+  const known = fromDriver(error);
+  if (known instanceof AppError) return isTransient(known) || known.kind === 'conflict';
+  // "internal error" of PostgreSQL: damage or a full disk, whatever was asked.
+  return sqlState(error)?.startsWith('XX') ?? false;
 }
 
 /** The SQLSTATE of a driver's error (of either adapter), or undefined. */
 export function sqlState(error: unknown): string | undefined {
   const direct = (error as { code?: unknown } | null)?.code;
-  if (typeof direct === 'string' && /^[0-9A-Z]{5}$/.test(direct) && !direct.startsWith('P2')) return direct;
-  const cause = (error as { meta?: { driverAdapterError?: { cause?: { originalCode?: unknown } } } } | null)?.meta
-    ?.driverAdapterError?.cause;
-  return typeof cause?.originalCode === 'string' ? cause.originalCode : undefined;
+  if (typeof direct === 'string' && /^[0-9A-Z]{5}$/.test(direct) && !/^P[1-9]|^E/.test(direct)) return direct;
+  const original = adapterCause(error)?.originalCode;
+  return typeof original === 'string' ? original : undefined;
+}
+
+interface AdapterCause {
+  readonly kind?: unknown;
+  readonly originalCode?: unknown;
+}
+
+/** What Prisma's driver adapter says: as the cause of its own error (a commit that fails), or inside that of a query. */
+function adapterCause(error: unknown): AdapterCause | undefined {
+  const { name, cause, meta } = (error ?? {}) as {
+    name?: unknown;
+    cause?: AdapterCause;
+    meta?: { driverAdapterError?: { cause?: AdapterCause } };
+  };
+  return name === 'DriverAdapterError' ? cause : meta?.driverAdapterError?.cause;
 }
