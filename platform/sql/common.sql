@@ -1,4 +1,4 @@
--- What every service's database holds beside its own tables. Copied into each service's first migration.
+-- What every service's database holds beside its own tables. Copied into each service's migrations.
 
 -- Events that happened, one row each, written in the transaction of what happened.
 CREATE TABLE "outbox" (
@@ -14,6 +14,7 @@ CREATE TABLE "outbox" (
 );
 CREATE UNIQUE INDEX "outbox_course_id_seq_key" ON "outbox" ("course_id", "seq");
 CREATE INDEX "outbox_unsent" ON "outbox" ("id") WHERE "sent_at" IS NULL;
+CREATE INDEX "outbox_sent" ON "outbox" ("sent_at") WHERE "sent_at" IS NOT NULL;
 
 -- How many events a course has had here. Its row lock orders the events of one course.
 CREATE TABLE "course_seq" (
@@ -46,6 +47,7 @@ CREATE TABLE "dead_letter" (
   "resolved_at" TIMESTAMPTZ(3)
 );
 CREATE INDEX "dead_letter_open" ON "dead_letter" ("created_at") WHERE "resolved_at" IS NULL;
+CREATE INDEX "dead_letter_resolved" ON "dead_letter" ("resolved_at") WHERE "resolved_at" IS NOT NULL;
 
 -- The first result of every write with a command id, kept for its repeats.
 CREATE TABLE "request" (
@@ -58,6 +60,13 @@ CREATE TABLE "request" (
   PRIMARY KEY ("actor", "key")
 );
 CREATE INDEX "request_expires_at_idx" ON "request" ("expires_at");
+
+-- Drops that the cache is owed: written in the transaction of what makes its entries wrong, deleted once the cache has dropped them.
+CREATE TABLE "owed_drop" (
+  "id" BIGSERIAL PRIMARY KEY,
+  "tags" TEXT[] NOT NULL,
+  "owed_at" TIMESTAMPTZ(3) NOT NULL DEFAULT now()
+);
 
 -- Facts about this database: the epoch, which a restore renews.
 CREATE TABLE "meta" (

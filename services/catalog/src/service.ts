@@ -9,7 +9,6 @@ import type { CatalogConfig } from './config.js';
 import { reviewEvents } from './consumers/review-events.js';
 import { versioningEvents } from './consumers/versioning-events.js';
 import { catalogState } from './domain/events.js';
-import { forgetLists } from './operations/list-cache.js';
 import type { Deps } from './operations/ports.js';
 import { sweepIntents } from './operations/sweep-intents.js';
 import { catalogService } from './rpc/catalog-service.js';
@@ -25,7 +24,7 @@ export async function createService(config: CatalogConfig): Promise<Part[]> {
   const base = await createBase(config.name, config);
   const database = openDatabase({ url: config.databaseUrl, applicationName: config.name });
   const outbox = createOutbox();
-  const cache = openCache(config.redisUrl, config.name, base.logger);
+  const cache = openCache(config.redisUrl, config.name, base.logger, { database });
   const versioning = base.channel('versioning', config.versioningAddress);
   const review = base.channel('review', config.reviewAddress);
   const deps: Deps = {
@@ -65,10 +64,6 @@ export async function createService(config: CatalogConfig): Promise<Part[]> {
       { subscription: versioningEvents(deps), channel: versioning },
       { subscription: reviewEvents(deps), channel: review },
     ],
-    resetProjections: async (sql) => {
-      await projectionRows.reset(sql);
-      sql.afterCommit(() => void forgetLists(cache, ['draft', 'public']));
-    },
     checks: [{ name: 'redis', required: false, isUp: () => cache.isUp() }],
     parts: [{ name: 'cache', stop: () => cache.close() }, sweeper(deps)],
   });

@@ -15,7 +15,7 @@ import { registryRows } from '../src/store/registry-rows.js';
 const migrations = new URL('../prisma/migrations', import.meta.url).pathname;
 const noCache: Cache = {
   through: (_key, _options, load) => load(),
-  drop: async () => undefined,
+  drop: () => undefined,
   isUp: () => true,
   close: async () => undefined,
 };

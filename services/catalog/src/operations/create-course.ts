@@ -112,12 +112,12 @@ export async function finishIntent(deps: CreateDeps, intent: Intent): Promise<Cr
     const actor = { sub: intent.actor, roles: [], grants: [] };
     if (await deps.registry.insert(sql, course)) {
       await projectRegistry(deps, sql, intent.id);
+      forgetPerson(deps.cache, sql, course.owner);
       await rememberCommand(sql, actor, intent.command, { ...course, commit });
       await deps.intents.close(sql, intent.id, 'done', '');
       await deps.outbox.enqueue(sql, [courseCreated(course)]);
     } else await deps.intents.close(sql, intent.id, 'done', '');
   });
-  await forgetPerson(deps.cache, course.owner);
   return { ...course, commit };
 }
 

@@ -1,14 +1,15 @@
 import type { Cache } from '@coursewright/platform/cache';
+import type { TxSql } from '@coursewright/platform/sql';
 import type { CardKind } from '../domain/card.js';
 
-/** Invalidates every cached list that holds cards of these kinds. */
-export async function forgetLists(cache: Cache, kinds: readonly CardKind[]): Promise<void> {
-  if (kinds.length > 0) await cache.drop(kinds.map(kindTag));
+/** Invalidates every cached list that holds cards of these kinds, once the transaction has committed. */
+export function forgetLists(cache: Cache, sql: TxSql, kinds: readonly CardKind[]): void {
+  if (kinds.length > 0) cache.drop(sql, kinds.map(kindTag));
 }
 
-/** Invalidates every cached list of one person, and what is known of where he is staff. */
-export async function forgetPerson(cache: Cache, subject: string): Promise<void> {
-  await cache.drop([personTag(subject)]);
+/** Invalidates every cached list of one person, and what is known of where they are staff, once the transaction has committed. */
+export function forgetPerson(cache: Cache, sql: TxSql, subject: string): void {
+  cache.drop(sql, [personTag(subject)]);
 }
 
 /** The tag of all lists that hold cards of a kind. */

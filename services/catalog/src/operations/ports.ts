@@ -79,7 +79,6 @@ export interface Projection {
   read(sql: Sql, courseId: string): Promise<CourseFacts>;
   /** Replaces facts and the changed cards, and removes cards whose kind is not in `kinds`. */
   write(sql: TxSql, courseId: string, change: ProjectionChange): Promise<void>;
-  reset(sql: Sql): Promise<void>;
 }
 
 export interface ProjectionChange {

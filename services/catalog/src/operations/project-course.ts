@@ -26,12 +26,23 @@ export async function projectFacts(
   await write({ deps, sql, courseId }, { facts, changed, cards, gone: [...old.keys()] });
 }
 
-/** Makes the cards of a course follow its registry row, which the caller's transaction has just written. */
-export async function projectRegistry(deps: ProjectDeps, sql: TxSql, courseId: string): Promise<void> {
+/** Makes what is known of a course what a source's state says, and writes its cards whether they seem to differ or not: they may be damaged. */
+export async function projectState(
+  deps: ProjectDeps,
+  sql: TxSql,
+  courseId: string,
+  change: (facts: CourseFacts) => CourseFacts,
+): Promise<void> {
+  await deps.projection.lock(sql, courseId);
   const course = await deps.registry.find(sql, courseId);
-  const facts = await deps.projection.read(sql, courseId);
+  const facts = change(await deps.projection.read(sql, courseId));
   const cards = cardsOf(course, facts);
   await write({ deps, sql, courseId }, { facts, changed: cards, cards, gone: ['draft', 'public'] });
+}
+
+/** Makes the cards of a course follow its registry row, which the caller's transaction has just written. */
+export async function projectRegistry(deps: ProjectDeps, sql: TxSql, courseId: string): Promise<void> {
+  await projectState(deps, sql, courseId, (facts) => facts);
 }
 
 interface Place {
@@ -55,5 +66,5 @@ async function write(place: Place, written: Written): Promise<void> {
     ...written.changed.map((card) => card.kind),
     ...written.gone.filter((kind) => !kinds.includes(kind)),
   ]);
-  place.sql.afterCommit(() => void forgetLists(place.deps.cache, [...touched]));
+  forgetLists(place.deps.cache, place.sql, [...touched]);
 }

@@ -24,7 +24,7 @@ export interface NewMember {
 export async function putMember(deps: PutDeps, caller: Caller, input: NewMember): Promise<Member> {
   authorize(caller.actor, input.courseId, (roles) => can(roles, 'course.manage'));
   const { subject, role } = checkMember(input.subject, input.role);
-  const member = await deps.database.tx(async (sql) => {
+  return deps.database.tx(async (sql) => {
     const command = await takeCommand(sql, caller.actor, caller.command);
     if (command.state === 'done') return fromResult(command.result);
     const course = await deps.registry.lock(sql, input.courseId);
@@ -34,11 +34,12 @@ export async function putMember(deps: PutDeps, caller: Caller, input: NewMember)
     const by = personOf(caller.actor).sub;
     const put = await deps.registry.putMember(sql, input.courseId, { subject, role, since: at, addedBy: by });
     await rememberCommand(sql, caller.actor, caller.command, { ...put.member });
-    if (put.added) await deps.outbox.enqueue(sql, [courseChanged(input.courseId, 'members', by, at)]);
+    if (put.added) {
+      forgetPerson(deps.cache, sql, subject);
+      await deps.outbox.enqueue(sql, [courseChanged(input.courseId, 'members', by, at)]);
+    }
     return put.member;
   });
-  await forgetPerson(deps.cache, subject);
-  return member;
 }
 
 function fromResult(result: Readonly<Record<string, unknown>>): Member {

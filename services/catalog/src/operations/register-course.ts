@@ -28,17 +28,16 @@ export async function registerCourse(deps: RegisterDeps, caller: Caller, input: 
     deletedAt: undefined,
     revision: 1,
   };
-  const registered = await deps.database.tx(async (sql) => {
+  return deps.database.tx(async (sql) => {
     await deps.projection.lock(sql, course.courseId);
     const present = await deps.registry.find(sql, course.courseId);
     if (present !== undefined) return present;
     await deps.registry.insert(sql, course);
     await projectRegistry(deps, sql, course.courseId);
+    forgetPerson(deps.cache, sql, owner);
     await deps.outbox.enqueue(sql, [courseCreated(course)]);
     return course;
   });
-  await forgetPerson(deps.cache, registered.owner);
-  return registered;
 }
 
 /** Which course is whose. */

@@ -31,8 +31,6 @@ const statements = {
              title_key = excluded.title_key, created_at = excluded.created_at, updated_at = excluded.updated_at,
              shown = excluded.shown, search = excluded.search`,
   },
-  resetCards: { name: 'projection_reset_cards', text: 'DELETE FROM course_card' },
-  resetFacts: { name: 'projection_reset_facts', text: 'DELETE FROM course_projection' },
 };
 
 /** The tables that follow from events. */
@@ -47,10 +45,6 @@ export const projectionRows: Projection = {
   async write(sql, courseId, { facts, changed, kinds }) {
     const cards = JSON.stringify(changed.map(toColumns));
     await sql.rows(statements.write, [courseId, JSON.stringify(facts), cards, kinds]);
-  },
-  async reset(sql) {
-    await sql.rows(statements.resetCards);
-    await sql.rows(statements.resetFacts);
   },
 };
 

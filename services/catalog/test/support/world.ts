@@ -8,7 +8,7 @@ import { newId } from '@coursewright/platform/ids';
 import type { CallOptions } from '@coursewright/platform/rpc-client';
 import { serve } from '@coursewright/platform/rpc-server';
 import { openDatabase, type PgDatabase } from '@coursewright/platform/sql';
-import { startEventSource, type TestEventSource } from '@coursewright/platform/testing/event-source';
+import { startEventSource, type Fold, type TestEventSource } from '@coursewright/platform/testing/event-source';
 import { createTestKeys } from '@coursewright/platform/testing/keys';
 import {
   startProcess,
@@ -35,6 +35,8 @@ export interface World {
   process(): TestProcess;
   /** Starts the catalog anew, as after a crash. */
   restart(): Promise<void>;
+  /** Starts one more process of the same catalog; the caller stops it. */
+  another(): Promise<TestProcess>;
   stop(): Promise<void>;
 }
 
@@ -47,15 +49,18 @@ export async function startWorld(options: { redisUrl?: string } = {}): Promise<W
   const name = `catalog-${randomBytes(4).toString('hex')}`;
   const { createCourse } = VersioningServiceDefinition.methods;
   const onlyCreate = { ...VersioningServiceDefinition, methods: { createCourse } };
-  const versioning = await startEventSource('versioning', keys, [
-    serve(onlyCreate, anyone(onlyCreate), {
-      async createCourse({ courseId, fields }, call) {
-        await world.onCreate(courseId, fields ?? {}, call.actor);
-        return { courseId, branch: 'main', commit: hashOf(`first ${courseId}`) };
-      },
-    }),
-  ]);
-  const review = await startEventSource('review', keys);
+  const versioning = await startEventSource('versioning', keys, {
+    services: [
+      serve(onlyCreate, anyone(onlyCreate), {
+        async createCourse({ courseId, fields }, call) {
+          await world.onCreate(courseId, fields ?? {}, call.actor);
+          return { courseId, branch: 'main', commit: hashOf(`first ${courseId}`) };
+        },
+      }),
+    ],
+    fold: foldVersioning,
+  });
+  const review = await startEventSource('review', keys, { fold: foldReview });
   const start = async (): Promise<TestProcess> =>
     startProcess(
       await createService({
@@ -89,6 +94,7 @@ export async function startWorld(options: { redisUrl?: string } = {}): Promise<W
       await running.stop();
       running = await start();
     },
+    another: start,
     async stop() {
       await running.stop();
       await Promise.all([versioning.stop(), review.stop(), database.close()]);
@@ -104,6 +110,16 @@ export const requestsOf = (world: World) => world.process().channel.client(Reque
 
 /** Brings in everything the peers have said. */
 export const catchUp = (world: World): Promise<unknown> => world.process().command('catch-up');
+
+const foldVersioning: Fold = (state, { type, data }) => {
+  if (type === 'committed') return data['defaultBranch'] === true ? { ...state, head: data } : state;
+  if (type === 'published') return { ...state, published: data, latestVersion: data['version'] };
+  if (type === 'unpublished') return { ...state, published: undefined };
+  return type === 'version-cut' ? { ...state, latestVersion: data['number'] } : state;
+};
+
+const foldReview: Fold = (state, { type, data }) =>
+  type === 'rejected' ? { ...state, state: 'none' } : { ...data, state: type === 'submitted' ? 'in_review' : type };
 
 const counts = { units: 1, modules: 2, lessons: 3, assignments: 0 };
 

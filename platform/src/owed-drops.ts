@@ -1,0 +1,149 @@
+import type { Logger } from './logger.js';
+import type { Database, TxSql } from './sql.js';
+
+const statements = {
+  owe: { name: 'owed_drop_owe', text: 'INSERT INTO owed_drop (tags) VALUES ($1::text[]) RETURNING id' },
+  list: { name: 'owed_drop_list', text: 'SELECT id, tags FROM owed_drop ORDER BY id LIMIT 1000' },
+  paid: { name: 'owed_drop_paid', text: 'DELETE FROM owed_drop WHERE id = ANY($1::bigint[])' },
+  // While nothing can be paid rows would pile up: many become one, by whoever comes first.
+  fold: {
+    name: 'owed_drop_fold',
+    text: `WITH folded AS (DELETE FROM owed_drop WHERE id IN
+             (SELECT id FROM owed_drop ORDER BY id LIMIT 5000 FOR UPDATE SKIP LOCKED) RETURNING tags)
+           INSERT INTO owed_drop (tags) SELECT array_agg(DISTINCT tag) FROM folded, unnest(tags) AS tag HAVING count(*) > 0`,
+  },
+};
+
+interface OwedRow {
+  readonly id: number;
+  readonly tags: readonly string[];
+}
+
+export interface OwedDropsOptions {
+  readonly database: Database;
+  readonly logger: Logger;
+  /** Drops tags in the cache. Throws when it does not answer. */
+  readonly drop: (tags: readonly string[]) => Promise<void>;
+}
+
+const lookEveryMs = 200;
+const againMs = 100;
+const foldFrom = 500;
+const mostRows = 1_000;
+/** Whoever has not been able to look for so long does not know what is owed. */
+const knownForMs = 2_000;
+
+/**
+ * Drops that the cache is owed, kept in the database from the transaction of the effect until they were paid: a crash, a restart or an
+ * outage of the cache leaves them there for whoever sees them next. What is owed here is known at once, what others owe within 200 ms.
+ */
+export class OwedDrops {
+  private readonly open = new WeakMap<TxSql, Set<string>>();
+  /** Of this process, committed and not yet paid. */
+  private readonly own = new Map<number, readonly string[]>();
+  /** In the database at the last look. */
+  private seen: readonly OwedRow[] = [];
+  private blocked = new Set<string>();
+  /** More is owed than one look shows. */
+  private isAllBlocked = false;
+  /** Paid since the last look began, which may still show them. */
+  private readonly paid = new Set<number>();
+  private knownAt = -Infinity;
+  private paying = false;
+  private looking: Promise<void> | undefined;
+  private stopped = false;
+  private readonly timer: NodeJS.Timeout;
+  private again: NodeJS.Timeout | undefined;
+
+  constructor(private readonly options: OwedDropsOptions) {
+    this.timer = setInterval(() => void this.look(), lookEveryMs).unref();
+    void this.look();
+  }
+
+  /** Owes drops in the transaction of what they follow from: one row for all of its tags. */
+  owe(sql: TxSql, tags: readonly string[]): void {
+    const known = this.open.get(sql);
+    const all = known ?? new Set<string>();
+    for (const tag of tags) all.add(tag);
+    if (known !== undefined || all.size === 0) return;
+    this.open.set(sql, all);
+    let id = 0;
+    sql.beforeCommit(async () => {
+      const [row] = await sql.rows<{ id: number }>(statements.owe, [[...all]]);
+      id = row!.id;
+    });
+    sql.afterCommit(() => {
+      this.own.set(id, [...all]);
+      this.block();
+      void this.pay();
+    });
+  }
+
+  /** Whether entries under these tags may be served: nothing of them is owed, as far as was known since a moment (performance.now()). */
+  isSettled(tags: readonly string[], since: number): boolean {
+    const now = performance.now();
+    const isKnown = this.knownAt >= since && now - this.knownAt < knownForMs;
+    return isKnown && !this.isAllBlocked && !tags.some((tag) => this.blocked.has(tag));
+  }
+
+  /** Looks at once: the cache is there again. */
+  async look(): Promise<void> {
+    this.looking ??= this.lookNow().finally(() => (this.looking = undefined));
+    await this.looking;
+  }
+
+  async stop(): Promise<void> {
+    this.stopped = true;
+    clearInterval(this.timer);
+    clearTimeout(this.again);
+    await this.looking;
+  }
+
+  private async lookNow(): Promise<void> {
+    if (this.stopped) return;
+    const started = performance.now();
+    this.paid.clear();
+    try {
+      const rows = await this.options.database.rows<OwedRow>(statements.list);
+      this.seen = rows.filter((row) => !this.paid.has(row.id));
+      this.isAllBlocked = rows.length >= mostRows;
+      this.block();
+      this.knownAt = started;
+      if (rows.length >= foldFrom) await this.options.database.rows(statements.fold);
+    } catch (error) {
+      if (performance.now() - this.knownAt > knownForMs)
+        this.options.logger.debug({ reason: String(error) }, 'what is owed to the cache is not known');
+    }
+    void this.pay();
+  }
+
+  private block(): void {
+    this.blocked = new Set([...this.own.values(), ...this.seen.map((row) => row.tags)].flat());
+  }
+
+  /** Pays all that is owed, what comes meanwhile too; tries again in a moment when the cache does not answer. */
+  private async pay(): Promise<void> {
+    if (this.paying) return;
+    this.paying = true;
+    try {
+      while (!this.stopped && (this.own.size > 0 || this.seen.length > 0)) await this.payOnce();
+    } catch {
+      clearTimeout(this.again);
+      if (!this.stopped) this.again = setTimeout(() => void this.pay(), againMs).unref();
+    } finally {
+      this.paying = false;
+    }
+  }
+
+  private async payOnce(): Promise<void> {
+    const ids = [...new Set([...this.own.keys(), ...this.seen.map((row) => row.id)])];
+    await this.options.drop([...this.blocked]);
+    for (const id of ids) {
+      this.paid.add(id);
+      this.own.delete(id);
+    }
+    this.seen = this.seen.filter((row) => !this.paid.has(row.id));
+    this.block();
+    await this.options.database.rows(statements.paid, [ids]);
+  }
+}
