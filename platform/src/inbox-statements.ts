@@ -7,7 +7,7 @@ export const inboxStatements = {
   },
   lock: {
     name: 'inbox_lock',
-    text: `SELECT course_id::text AS course_id, seq, epoch, parked_at IS NOT NULL AS parked FROM inbox
+    text: `SELECT course_id::text AS course_id, seq, epoch, parked_at IS NOT NULL AS parked, reason FROM inbox
            WHERE source = $1::text AND course_id = ANY($2::text[]::uuid[]) ORDER BY course_id FOR UPDATE`,
   },
   advance: {
@@ -22,7 +22,7 @@ export const inboxStatements = {
   },
   look: {
     name: 'inbox_look',
-    text: `SELECT course_id::text AS course_id, seq, epoch, parked_at IS NOT NULL AS parked FROM inbox
+    text: `SELECT course_id::text AS course_id, seq, epoch, parked_at IS NOT NULL AS parked, reason FROM inbox
            WHERE source = $1::text AND course_id = ANY($2::text[]::uuid[])`,
   },
   park: {
@@ -40,7 +40,14 @@ export const inboxStatements = {
   },
   resolve: {
     name: 'dead_letter_resolve',
-    text: `UPDATE dead_letter SET resolved_at = now() WHERE source = $1::text AND course_id = $2::uuid AND resolved_at IS NULL`,
+    text: `UPDATE dead_letter SET resolved_at = now() 
+           WHERE source = $1::text AND course_id = $2::uuid AND resolved_at IS NULL AND seq <= coalesce($3::bigint, seq)`,
   },
-  forget: { name: 'inbox_forget', text: 'DELETE FROM inbox WHERE source = $1::text' },
+  remove: { name: 'inbox_remove', text: 'DELETE FROM inbox WHERE source = $1::text AND course_id = $2::uuid' },
+  others: {
+    name: 'inbox_others',
+    text: `SELECT course_id::text AS course_id FROM inbox
+           WHERE source = $1::text AND course_id > $2::uuid AND course_id <= $3::uuid AND course_id <> ALL($4::text[]::uuid[])
+           ORDER BY course_id`,
+  },
 };

@@ -4,6 +4,7 @@ import {
   RetentionPolicy,
   StorageType,
   DiscardPolicy,
+  JetStreamApiCodes,
   type JetStreamClient,
   type JetStreamManager,
 } from '@nats-io/jetstream';
@@ -109,6 +110,22 @@ export function managerOf(connection: NatsConnection): Promise<JetStreamManager>
   return jetstreamManager(connection, { checkAPI: false, timeout: 2_000 });
 }
 
+const apiCodeOf = (error: unknown): unknown => (error as { code?: unknown } | null)?.code;
+
+/** True when the server says that there is no such stream or durable. */
+export function isNotThere(error: unknown): boolean {
+  const code = apiCodeOf(error);
+  return code === JetStreamApiCodes.ConsumerNotFound || code === JetStreamApiCodes.StreamNotFound;
+}
+
+const storeFailed = 10_077;
+
+/** True when the server holds a stream that it can no longer write to: its files are gone. A stream or a disk that is full is none. */
+export function isDamaged(error: unknown): boolean {
+  if (apiCodeOf(error) !== storeFailed) return false;
+  return !/maximum|insufficient|no space/i.test((error as Error).message);
+}
+
 /** Makes the stream of a source, or brings an older one up to date. Only the source itself calls it. */
 export async function ensureStream(connection: NatsConnection, source: string): Promise<void> {
   const manager = await managerOf(connection);
@@ -122,10 +139,27 @@ export async function ensureStream(connection: NatsConnection, source: string): 
     max_age: nanos(thirtyDays * 1000),
     duplicate_window: nanos(10 * 60 * 1000),
   };
-  const known = await manager.streams.info(name).then(
-    () => true,
-    () => false,
-  );
-  if (known) await manager.streams.update(name, config);
+  if (await hasStream(connection, source)) await manager.streams.update(name, config);
   else await manager.streams.add({ name, ...config });
+}
+
+/** Puts an empty stream in place of a damaged one. Consumers see that theirs is gone, and ask the source for what was in it. */
+export async function remakeStream(connection: NatsConnection, source: string): Promise<void> {
+  const manager = await managerOf(connection);
+  await manager.streams.delete(streamOf(source)).catch((error: unknown) => {
+    if (!isNotThere(error)) throw error;
+  });
+  await ensureStream(connection, source);
+}
+
+/** Whether the stream of a source is there. Throws when the server does not say. */
+export async function hasStream(connection: NatsConnection, source: string): Promise<boolean> {
+  const manager = await managerOf(connection);
+  return manager.streams.info(streamOf(source)).then(
+    () => true,
+    (error: unknown) => {
+      if (isNotThere(error)) return false;
+      throw error;
+    },
+  );
 }

@@ -21,8 +21,11 @@ const statements = {
   },
   since: {
     name: 'outbox_since',
-    text: `SELECT event_id, course_id, seq, type, data, traceparent, occurred_at FROM outbox
-           WHERE course_id = $1::uuid AND seq > $2::bigint ORDER BY seq LIMIT $3::int`,
+    text: `SELECT event_id, course_id, seq, type, data, traceparent, occurred_at
+           FROM (SELECT *, sum(octet_length(data::text)) OVER (ORDER BY seq) AS bytes
+                 FROM (SELECT * FROM outbox WHERE course_id = $1::uuid AND seq > $2::bigint
+                       ORDER BY seq LIMIT $3::int) AS next) AS sized
+           WHERE bytes <= $4::bigint OR seq = $2::bigint + 1 ORDER BY seq`,
   },
   watermark: { name: 'outbox_watermark', text: 'SELECT n FROM course_seq WHERE course_id = $1::uuid' },
   watermarks: {
@@ -31,6 +34,12 @@ const statements = {
   },
   epoch: { name: 'meta_epoch', text: `SELECT value FROM meta WHERE name = 'epoch'` },
 };
+
+/**
+ * An answer holds events up to so many bytes of JSON, and at least one. A list of small numbers takes up to four times as much on the wire,
+ * so an answer stays below 3 MiB; the largest event by itself too. Pages of watermarks, 50 bytes a course, are bounded by their count.
+ */
+const mostJsonBytes = 768 * 1024;
 
 export interface OutboxRow {
   readonly event_id: string;
@@ -101,7 +110,8 @@ export function eventSourceService(database: Database, readState: StateReader, c
         const limit = Math.min(request.limit || 200, 500);
         const epoch = await readEpoch(database);
         const [mark] = await database.rows<{ n: number }>(statements.watermark, [request.courseId]);
-        const rows = await database.rows<OutboxRow>(statements.since, [request.courseId, request.afterSeq, limit]);
+        const { courseId, afterSeq } = request;
+        const rows = await database.rows<OutboxRow>(statements.since, [courseId, afterSeq, limit, mostJsonBytes]);
         const watermark = mark?.n ?? 0;
         const expired = watermark > request.afterSeq && rows[0]?.seq !== request.afterSeq + 1;
         return { events: expired ? [] : rows.map((row) => toStored(row, epoch)), expired, watermark };

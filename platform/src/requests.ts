@@ -21,10 +21,6 @@ const statements = {
            VALUES ($1::text, $2::text, $3::text, $4::jsonb, now(), now() + $5::text::interval)
            ON CONFLICT (actor, key) DO NOTHING`,
   },
-  expire: {
-    name: 'request_expire',
-    text: 'DELETE FROM request WHERE (actor, key) IN (SELECT actor, key FROM request WHERE expires_at < now() LIMIT 5000)',
-  },
 };
 
 interface RequestRow {
@@ -62,11 +58,6 @@ export async function rememberCommand(
   if (command === undefined) return;
   const kept = command.kept === 'client' ? '7 days' : '1 hour';
   await sql.rows(statements.insert, [actor.sub, command.id, command.fingerprint, JSON.stringify(result), kept]);
-}
-
-/** Removes results that are no longer kept. */
-export async function expireRequests(sql: Sql): Promise<void> {
-  await sql.rows(statements.expire);
 }
 
 /** Is a command still being worked on outside a transaction (a job, an intent)? */

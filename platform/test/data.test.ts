@@ -1,16 +1,12 @@
 import { readFileSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { openCache, type Cache } from '@coursewright/platform/cache';
+import { commonPrunings, prune } from '@coursewright/platform/housekeeping';
 import { newId } from '@coursewright/platform/ids';
-import { createLogger } from '@coursewright/platform/logger';
-import { expireRequests, rememberCommand, takeCommand } from '@coursewright/platform/requests';
+import { rememberCommand, takeCommand } from '@coursewright/platform/requests';
 import type { Command } from '@coursewright/platform/rpc-call';
 import { openDatabase, type PgDatabase } from '@coursewright/platform/sql';
-import { eventually } from '@coursewright/platform/testing/eventually';
-import { createTestDatabase, testServers, type TestDatabase } from '@coursewright/platform/testing/servers';
+import { createTestDatabase, type TestDatabase } from '@coursewright/platform/testing/servers';
 
-const logger = createLogger('test', 'silent');
 const commonSql = readFileSync(new URL('../sql/common.sql', import.meta.url), 'utf8');
 
 describe('the database port', () => {
@@ -116,70 +112,83 @@ describe('the database port', () => {
       const own = command();
       await database.tx((sql) => rememberCommand(sql, actor, own, {}));
       await database.pool.query(`UPDATE request SET expires_at = now() - interval '1 second' WHERE key = $1`, [own.id]);
-      await expireRequests(database);
+      await prune(database, commonPrunings[0]!);
       expect(await database.tx((sql) => takeCommand(sql, actor, own))).toEqual({ state: 'fresh' });
     });
   });
-});
 
-describe('the cache', () => {
-  let cache: Cache;
-  const options = { kind: 'test', ttlSeconds: 60, tags: ['t'] };
-
-  beforeAll(async () => {
-    // Patient, so that a busy machine does not make Redis look away.
-    cache = openCache(testServers().redis, newId(), logger, 5_000);
-    await eventually(() => expect(cache.isUp()).toBe(true));
-  });
-  afterAll(() => cache.close());
-
-  it('loads once for callers at the same time, and not at all afterwards', async () => {
-    let loads = 0;
-    const load = async () => ({ n: (loads += 1) });
-    const first = await Promise.all(Array.from({ length: 20 }, () => cache.through('k1', options, load)));
-    expect(first.every((value) => value.n === 1)).toBe(true);
-    await eventually(async () => expect(await cache.through('k1', options, load)).toEqual({ n: 1 }));
-    expect(loads).toBe(1);
+  it("says that transactions were in each other's way as something that passes", async () => {
+    await database.pool.query(`INSERT INTO thing VALUES ('left'), ('right')`);
+    const touch = { name: 'touch', text: 'UPDATE thing SET name = name WHERE name = $1::text' };
+    let reached = 0;
+    let go: () => void = () => undefined;
+    const both = new Promise<void>((resolve) => (go = resolve));
+    const cross = (first: string, second: string) =>
+      database.tx(async (sql) => {
+        await sql.rows(touch, [first]);
+        if ((reached += 1) === 2) go();
+        await both;
+        await sql.rows(touch, [second]);
+      });
+    const results = await Promise.allSettled([cross('left', 'right'), cross('right', 'left')]);
+    const refused = results.filter((result) => result.status === 'rejected');
+    expect(refused).toMatchObject([{ reason: { kind: 'unavailable', reason: 'DATABASE_UNAVAILABLE' } }]);
   });
 
-  it('loads anew after one of its tags was dropped', async () => {
-    let value = 'old';
-    await cache.through('k2', options, async () => value);
-    value = 'new';
-    expect(await cache.through('k2', options, async () => value)).toBe('old');
-    await cache.drop(['t']);
-    expect(await cache.through('k2', options, async () => value)).toBe('new');
-  });
+  describe('housekeeping', () => {
+    const fill = (rows: number) =>
+      database.pool.query(
+        `INSERT INTO outbox (event_id, course_id, seq, type, data, occurred_at, sent_at)
+           SELECT gen_random_uuid(), '${newId()}', n, 'x', '{}', now(), now() - interval '31 days' FROM generate_series(1, ${rows}) AS n;
+         INSERT INTO request (actor, key, fingerprint, result, created_at, expires_at)
+           SELECT '${newId()}', n::text, 'f', '{}', now(), now() - interval '1 second' FROM generate_series(1, ${rows}) AS n;
+         INSERT INTO dead_letter (id, source, course_id, seq, type, data, reason, created_at, resolved_at)
+           SELECT gen_random_uuid(), 's', gen_random_uuid(), n, 'x', '{}', 'r', now(), now() - interval '91 days' FROM generate_series(1, ${rows}) AS n`,
+      );
+    const counts = async (): Promise<number[]> => {
+      const tables = ['request', 'outbox', 'dead_letter'];
+      const all = tables.map((table) =>
+        database.rows<{ n: number }>({ name: `count_${table}`, text: `SELECT count(*) AS n FROM ${table}` }),
+      );
+      return (await Promise.all(all)).map(([row]) => row!.n);
+    };
 
-  it('never serves what was being loaded while its tag was dropped', async () => {
-    let finish: (value: string) => void = () => undefined;
-    const slow = cache.through('k3', options, () => new Promise<string>((resolve) => (finish = resolve)));
-    await eventually(() => expect(finish).not.toBe(undefined));
-    await new Promise((resolve) => setTimeout(resolve, 20));
-    await cache.drop(['t']);
-    finish('stale');
-    expect(await slow).toBe('stale');
-    expect(await cache.through('k3', options, async () => 'fresh')).toBe('fresh');
-  });
+    it('deletes faster than two thousand writes a second fill, and keeps what is kept', async () => {
+      await database.pool.query('DELETE FROM request; DELETE FROM outbox');
+      await database.pool.query(
+        `INSERT INTO outbox (event_id, course_id, seq, type, data, occurred_at, sent_at) VALUES
+           (gen_random_uuid(), gen_random_uuid(), 1, 'x', '{}', now() - interval '40 days', NULL),
+           (gen_random_uuid(), gen_random_uuid(), 1, 'x', '{}', now(), now() - interval '29 days')`,
+      );
+      await fill(30_000);
+      const started = performance.now();
+      // Two replicas at once.
+      const both = [1, 2].map(async () => {
+        for (const statement of commonPrunings) while (!(await prune(database, statement)));
+      });
+      await Promise.all(both);
+      const seconds = (performance.now() - started) / 1000;
+      expect(await counts()).toEqual([0, 2, 0]);
+      expect(30_000 / seconds).toBeGreaterThan(2_000);
+    });
 
-  it('loads every time while Redis is away, without waiting long for it', async () => {
-    const away = openCache('redis://127.0.0.1:20001', 'x', logger);
-    let loads = 0;
-    const started = performance.now();
-    for (let n = 0; n < 3; n += 1) await away.through('k', options, async () => (loads += 1));
-    await away.drop(['t']);
-    expect(loads).toBe(3);
-    expect(performance.now() - started).toBeLessThan(2_000);
-    await away.close();
-  });
-
-  it('does not hang on a Redis that accepts and says nothing', async () => {
-    const mute = createServer();
-    await new Promise<void>((resolve) => mute.listen(0, '127.0.0.1', resolve));
-    const { port } = mute.address() as { port: number };
-    const silent = openCache(`redis://127.0.0.1:${port}`, 'x', logger);
-    expect(await silent.through('k', options, async () => 'loaded')).toBe('loaded');
-    await silent.close();
-    mute.close();
+    it('finds what it deletes by an index, whatever the table holds', async () => {
+      await database.pool.query(
+        `INSERT INTO outbox (event_id, course_id, seq, type, data, occurred_at, sent_at)
+           SELECT gen_random_uuid(), gen_random_uuid(), n, 'x', '{}', now(), now() FROM generate_series(1, 20000) AS n;
+         INSERT INTO request (actor, key, fingerprint, result, created_at, expires_at)
+           SELECT 'kept', n::text, 'f', '{}', now(), now() + interval '1 day' FROM generate_series(1, 20000) AS n;
+         INSERT INTO dead_letter (id, source, course_id, seq, type, data, reason, created_at, resolved_at)
+           SELECT gen_random_uuid(), 's', gen_random_uuid(), n, 'x', '{}', 'r', now(), now() FROM generate_series(1, 20000) AS n`,
+      );
+      await fill(100);
+      await database.pool.query('ANALYZE');
+      for (const { text } of commonPrunings) {
+        const { rows } = await database.pool.query<{ 'QUERY PLAN': string }>(`EXPLAIN ${text}`);
+        const plan = rows.map((row) => row['QUERY PLAN']).join('\n');
+        expect(plan).toMatch(/Index Scan/);
+        expect(plan).not.toMatch(/Seq Scan/);
+      }
+    });
   });
 });

@@ -11,25 +11,30 @@ import type { TestKeys } from './keys.js';
 /** A peer whose events the test decides: it answers what consumers ask a source, and keeps everything in memory. */
 export interface TestEventSource {
   readonly address: string;
-  /** Makes the next event of a course. */
+  /** Makes the next event of a course, and its state follow when the source was given a fold. */
   emit(courseId: string, type: string, data: Readonly<Record<string, unknown>>): Event;
   /** Puts another event at a place that has been taken, as after a repair. */
   replace(courseId: string, seq: number, data: Readonly<Record<string, unknown>>): void;
-  setState(courseId: string, state: Readonly<Record<string, unknown>>): void;
+  /** Sets the state of a course; undefined: the source does not know it any more. */
+  setState(courseId: string, state: Readonly<Record<string, unknown>> | undefined): void;
   /** Forgets a course's events, as after their retention; its state and watermark stay. */
   forget(courseId: string): void;
   stop(): Promise<void>;
 }
 
-/** Starts a peer on a port of its own; more services may be served beside its events. */
+/** What the events of a course amount to, as the real source's state would tell it. */
+export type Fold = (state: Readonly<Record<string, unknown>>, event: Event) => Readonly<Record<string, unknown>>;
+
+/** Starts a peer on a port of its own; more services may be served beside its events. Without a fold it knows the states that it is told. */
 export async function startEventSource(
   source: string,
   keys: TestKeys,
-  services: readonly Served[] = [],
+  more: { readonly services?: readonly Served[]; readonly fold?: Fold } = {},
 ): Promise<TestEventSource> {
+  const { services = [], fold } = more;
   const events = new Map<string, Event[]>();
   const marks = new Map<string, number>();
-  const states = new Map<string, Readonly<Record<string, unknown>>>();
+  const states = new Map<string, Readonly<Record<string, unknown>> | undefined>();
   const epoch = newId();
   const served = serve(EventSourceServiceDefinition, anyone(EventSourceServiceDefinition), {
     async eventsSince({ courseId, afterSeq, limit }) {
@@ -63,6 +68,7 @@ export async function startEventSource(
       const event: Event = { id: newId(), source, type, courseId, seq, epoch, at: new Date(), data };
       events.set(courseId, [...(events.get(courseId) ?? []), event]);
       marks.set(courseId, seq);
+      if (fold !== undefined) states.set(courseId, fold(states.get(courseId) ?? { courseId }, event));
       return event;
     },
     replace(courseId, seq, data) {

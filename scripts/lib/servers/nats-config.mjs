@@ -11,7 +11,7 @@ const streamOf = (source) => `CW_${source.toUpperCase()}`;
  * durables. Whether the stream of a source is there it may ask, since it has to know when it was lost.
  */
 function publishedBy(service) {
-  const own = ['CREATE', 'UPDATE', 'INFO'].map((verb) => `$JS.API.STREAM.${verb}.${streamOf(service)}`);
+  const own = ['CREATE', 'UPDATE', 'INFO', 'DELETE'].map((verb) => `$JS.API.STREAM.${verb}.${streamOf(service)}`);
   const reads = (consumes[service] ?? []).flatMap((source) => {
     const durable = `${streamOf(source)}.${service}--${source}`;
     return [

@@ -129,7 +129,7 @@ describe('a rebuild', () => {
     );
     const before = await tables();
     await world.database.rows({ name: 'test_damage', text: `UPDATE course_card SET topic = 'damaged'` });
-    await world.process().command('rebuild');
+    expect(await world.process().command('rebuild')).toMatchObject({ failures: 0, failed: [] });
     expect(await tables()).toEqual(before);
     expect(await catalogOf(world).getAccess({ courseId: id, subject: 'mem' }, service)).toMatchObject({
       roles: ['author'],
@@ -153,8 +153,14 @@ describe('a poison event', () => {
     world.versioning.emit(well!, 'committed', committed(well!, { title: 'goes on' }, 'on'));
     await catchUp(world);
     expect(await card(well!)).toMatchObject({ fields: { title: 'goes on' } });
+    const replay = `replay?source=versioning&course=${sick}`;
+    expect(await world.process().command(replay)).toMatchObject({
+      replayed: false,
+      reason: expect.stringContaining('EVENT_INVALID'),
+    });
+    expect(await deadLetters()).toHaveLength(1);
     world.versioning.replace(sick!, bad.seq, committed(sick!, { title: 'mended' }, 'mended'));
-    await world.process().command(`replay?source=versioning&course=${sick}`);
+    expect(await world.process().command(replay)).toEqual({ replayed: true });
     expect(await card(sick!)).toMatchObject({ fields: { title: 'third' } });
     expect(await deadLetters()).toEqual([]);
   });
@@ -199,7 +205,7 @@ describe('the inbox of the catalog', () => {
 
 const noCache = {
   through: <T>(_key: string, _options: unknown, load: () => Promise<T>): Promise<T> => load(),
-  drop: async () => undefined,
+  drop: () => undefined,
   isUp: () => false,
   close: async () => undefined,
 };

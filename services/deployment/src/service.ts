@@ -31,16 +31,16 @@ export async function createService(config: DeploymentConfig): Promise<Part[]> {
     outbox: createOutbox(),
     services: [
       deploymentService({ contents: contentRows, sql: database }),
-      // Nothing of this service's is told in events yet, so there is no course with a state behind them.
-      eventSourceService(database, async () => undefined, eventConsumers),
+      // Nothing of this service's is told in events yet: the state of every course is that none has been.
+      eventSourceService(database, async (_sql, courseId) => ({ courseId }), eventConsumers),
       requestService(database, keyAskers),
     ],
-    subscriptions: [{ subscription: versioningEvents({ ...deps, onSyncNeeded: sync.wake }), channel: versioning }],
-    // Rows of removed nodes are nowhere else, so nothing is deleted: every course is listed anew instead.
-    resetProjections: async (tx) => {
-      await syncRows.requestAll(tx);
-      tx.afterCommit(sync.wake);
-    },
+    subscriptions: [
+      {
+        subscription: versioningEvents({ ...deps, onSyncNeeded: sync.wake, now: () => new Date() }),
+        channel: versioning,
+      },
+    ],
     parts: [sync.part],
   });
 }

@@ -45,27 +45,29 @@ beforeAll(async () => {
   testDatabase = await createTestDatabase('deployment', new URL('../prisma/migrations', import.meta.url).pathname);
   const { listNodes } = VersioningServiceDefinition.methods;
   const onlyList = { ...VersioningServiceDefinition, methods: { listNodes } };
-  versioning = await startEventSource('versioning', keys, [
-    serve(onlyList, anyone(onlyList), {
-      async listNodes(request, call) {
-        expect(call.actor.sub).toBe('service:deployment');
-        listed.push(request);
-        await beforeAnswer(request);
-        const tree = trees.get(`${request.courseId} ${request.ref}`) ?? trees.get(`${request.courseId} `);
-        if (tree === undefined) throw new AppError('not_found', 'COMMIT_NOT_FOUND');
-        // Two nodes a page, so that paging is needed.
-        const start = Number(request.cursor || 0);
-        const all = [...tree];
-        return {
-          nodes: all.slice(start, start + 2).map(([id, title]) => ({
-            ...{ id, courseId: request.courseId, kind: NodeKind.ASSIGNMENT, fields: { title, submittable: true } },
-            ...{ commit: hashOf('listed'), updatedAt: new Date(at) },
-          })),
-          next: start + 2 < all.length ? String(start + 2) : '',
-        };
-      },
-    }),
-  ]);
+  versioning = await startEventSource('versioning', keys, {
+    services: [
+      serve(onlyList, anyone(onlyList), {
+        async listNodes(request, call) {
+          expect(call.actor.sub).toBe('service:deployment');
+          listed.push(request);
+          await beforeAnswer(request);
+          const tree = trees.get(`${request.courseId} ${request.ref}`) ?? trees.get(`${request.courseId} `);
+          if (tree === undefined) throw new AppError('not_found', 'COMMIT_NOT_FOUND');
+          // Two nodes a page, so that paging is needed.
+          const start = Number(request.cursor || 0);
+          const all = [...tree];
+          return {
+            nodes: all.slice(start, start + 2).map(([id, title]) => ({
+              ...{ id, courseId: request.courseId, kind: NodeKind.ASSIGNMENT, fields: { title, submittable: true } },
+              ...{ commit: hashOf('listed'), updatedAt: new Date(at) },
+            })),
+            next: start + 2 < all.length ? String(start + 2) : '',
+          };
+        },
+      }),
+    ],
+  });
   const parts = await createService({
     name,
     host: '127.0.0.1',
@@ -259,7 +261,8 @@ describe('the table of contents', () => {
       await tx.client.submittableContent.update({ where: { nodeId: a }, data: { title: 'damaged' } });
     });
     setTree(course, 'two', [[a, 'A']]);
-    await running.command('rebuild');
+    versioning.setState(course, { courseId: course, head: committed(course, 'two', [], { truncated: true }) });
+    expect(await running.command('rebuild')).toMatchObject({ failures: 0, failed: [] });
     await eventually(async () => {
       const after = await rowsOf(course);
       expect(after.find((row) => row.nodeId === wrong)?.removedAt).toBeInstanceOf(Date);
@@ -268,6 +271,17 @@ describe('the table of contents', () => {
         before[1],
       ]);
     });
+  });
+
+  it('is empty, its rows kept, once versioning has no such course any more', async () => {
+    const course = newId();
+    const a = newId();
+    versioning.emit(course, 'committed', committed(course, 'one', [node(a, 'A')]));
+    await catchUp();
+    expect(await titles(course)).toEqual(['A']);
+    await running.command('rebuild');
+    expect(await titles(course)).toEqual([]);
+    expect(await rowsOf(course)).toMatchObject([{ nodeId: a, removedAt: expect.any(Date) }]);
   });
 
   it('parks a course whose event is broken, and no other', async () => {

@@ -33,6 +33,5 @@ export async function createService(config: ReviewConfig): Promise<Part[]> {
       requestService(database, keyAskers),
     ],
     subscriptions: [{ subscription: versioningEvents(headRows), channel: versioning }],
-    resetProjections: (tx) => headRows.reset(tx),
   });
 }

@@ -1,9 +1,14 @@
 import { createHash, randomBytes } from 'node:crypto';
+import { inspect } from 'node:util';
+import { PrismaPg } from '@prisma/adapter-pg';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { EventSourceServiceDefinition } from '@coursewright/proto/coursewright/common/v1/event_source';
 import { RecallOutcome, RequestServiceDefinition } from '@coursewright/proto/coursewright/common/v1/requests';
 import { ReviewServiceDefinition } from '@coursewright/proto/coursewright/review/v1/review';
 import { newId } from '@coursewright/platform/ids';
+import { prismaDatabase } from '@coursewright/platform/prisma-sql';
+import { openPool } from '@coursewright/platform/sql';
+import { eventually } from '@coursewright/platform/testing/eventually';
 import { startEventSource, type TestEventSource } from '@coursewright/platform/testing/event-source';
 import { createTestKeys } from '@coursewright/platform/testing/keys';
 import {
@@ -15,6 +20,7 @@ import {
 } from '@coursewright/platform/testing/process';
 import { createTestDatabase, testServers, type TestDatabase } from '@coursewright/platform/testing/servers';
 import { removeStreams } from '@coursewright/platform/testing/streams';
+import { PrismaClient, type Prisma } from '../src/generated/prisma/client.js';
 import { openReviewDatabase } from '../src/store/client.js';
 import { createService } from '../src/service.js';
 
@@ -31,7 +37,9 @@ beforeAll(async () => {
   const keys = await createTestKeys();
   callers = testCallers(keys);
   testDatabase = await createTestDatabase('review', new URL('../prisma/migrations', import.meta.url).pathname);
-  versioning = await startEventSource('versioning', keys);
+  versioning = await startEventSource('versioning', keys, {
+    fold: (state, { type, data }) => (type === 'committed' && data['defaultBranch'] ? { ...state, head: data } : state),
+  });
   const parts = await createService({
     name,
     host: '127.0.0.1',
@@ -68,7 +76,9 @@ const committed = (courseId: string, tree: string, more: object = {}): Record<st
 });
 
 const stateOf = async (courseId: string) =>
-  running.channel.client(ReviewServiceDefinition).getReviewState({ courseId }, await callers.service('gateway'));
+  running.channel
+    .client(ReviewServiceDefinition)
+    .getReviewState({ courseId }, await callers.as('ann', [], { [courseId]: ['author'] }));
 
 async function submit(courseId: string, state: string, tree: string, submittedAt: string): Promise<string> {
   const id = newId();
@@ -129,7 +139,7 @@ describe('the state of a review', () => {
     expect(await ask(['author'])).toMatchObject({ state: 'none' });
     await expect(ask(['learner'])).rejects.toMatchObject({ kind: 'permission_denied', reason: 'FORBIDDEN' });
     await expect(ask([])).rejects.toMatchObject({ kind: 'not_found', reason: 'COURSE_NOT_FOUND' });
-    await expect(review.getReviewState({ courseId: 'x' }, await callers.service('gateway'))).rejects.toMatchObject({
+    await expect(review.getReviewState({ courseId: 'x' }, await callers.as('root', ['admin']))).rejects.toMatchObject({
       reason: 'COURSE_NOT_FOUND',
     });
   });
@@ -147,7 +157,10 @@ describe('the projection of heads', () => {
     await running.command('catch-up');
     expect(await stateOf(lost)).toMatchObject({ knownTree: hashOf('state') });
     const before = await heads();
-    await running.command('rebuild');
+    await look.database.tx((tx) =>
+      tx.client.courseHead.update({ where: { courseId: kept }, data: { tree: 'damaged' } }),
+    );
+    expect(await running.command('rebuild')).toMatchObject({ failures: 0, failed: [] });
     expect(await heads()).toEqual(before);
     expect(before.map((head) => head.courseId)).toEqual(expect.arrayContaining([kept, lost]));
   });
@@ -161,7 +174,7 @@ describe('the projection of heads', () => {
     const { items } = (await running.command('dead-letters')) as { items: unknown[] };
     expect(items).toMatchObject([{ source: 'versioning', course_id: sick, seq: bad.seq }]);
     versioning.replace(sick, bad.seq, committed(sick, 'mended'));
-    await running.command(`replay?source=versioning&course=${sick}`);
+    expect(await running.command(`replay?source=versioning&course=${sick}`)).toEqual({ replayed: true });
     expect(await stateOf(sick)).toMatchObject({ knownTree: hashOf('mended') });
   });
 });
@@ -170,14 +183,105 @@ describe('what every service answers', () => {
   it('tells the state behind its events, and of commands nobody has used', async () => {
     const id = newId();
     await submit(id, 'approved', 'tree', '2026-01-01T00:00:00.000Z');
-    const service = await callers.service('catalog');
-    const answer = await running.channel.client(EventSourceServiceDefinition).getState({ courseId: id }, service);
+    const catalog = await callers.service('catalog');
+    const answer = await running.channel.client(EventSourceServiceDefinition).getState({ courseId: id }, catalog);
     expect(answer).toMatchObject({ seq: 0, state: { state: 'approved', tree: hashOf('tree') } });
     const recall = running.channel
       .client(RequestServiceDefinition)
-      .recall({ actor: 'a', key: 'k', fingerprint: 'f' }, service);
+      .recall({ actor: 'a', key: 'k', fingerprint: 'f' }, await callers.service('gateway'));
     expect(await recall).toEqual({ outcome: RecallOutcome.NONE, result: undefined });
     const ready = await fetch(`${running.opsUrl}/readyz`);
     expect(await ready.json()).toMatchObject({ checks: { postgres: 'up' } });
+  });
+});
+
+describe('transactions of Prisma', () => {
+  const away = { kind: 'unavailable', reason: 'DATABASE_UNAVAILABLE' };
+  type Look = ReturnType<typeof openReviewDatabase>;
+  type Tx = Parameters<Parameters<Look['database']['tx']>[0]>[0];
+
+  async function twoHeads(): Promise<[string, string]> {
+    const ids: [string, string] = [newId(), newId()];
+    const head = { commit: 'c', tree: 't', at: new Date() };
+    await look.database.tx((tx) =>
+      tx.client.courseHead.createMany({ data: ids.map((courseId) => ({ courseId, ...head })) }),
+    );
+    return ids;
+  }
+  const byModel = (tx: Tx, courseId: string) =>
+    tx.client.courseHead.update({ where: { courseId }, data: { tree: newId() } });
+  const byStatement = (tx: Tx, courseId: string) =>
+    tx.rows({ name: 'touch', text: 'UPDATE course_head SET tree = tree WHERE course_id = $1::uuid' }, [courseId]);
+
+  it.each([
+    ['a model', byModel],
+    ['a statement', byStatement],
+  ])('that wait for each other over %s fail as something that passes', async (_name, touch) => {
+    const [first, second] = await twoHeads();
+    let reached = 0;
+    let go: () => void = () => undefined;
+    const both = new Promise<void>((resolve) => (go = resolve));
+    const cross = (own: string, other: string) =>
+      look.database.tx(async (tx) => {
+        await touch(tx, own);
+        if ((reached += 1) === 2) go();
+        await both;
+        await touch(tx, other);
+      });
+    const results = await Promise.allSettled([cross(first, second), cross(second, first)]);
+    expect(results.filter((result) => result.status === 'rejected')).toMatchObject([{ reason: away }]);
+  });
+
+  it('that conflict under serializable isolation fail as something that passes, when they commit as well', async () => {
+    const [first, second] = await twoHeads();
+    let reached = 0;
+    let go: () => void = () => undefined;
+    const both = new Promise<void>((resolve) => (go = resolve));
+    // Each reads what the other writes: only one order of them can be true.
+    const skew = (read: string, written: string) =>
+      look.database.tx(async (tx) => {
+        await tx.client.$executeRawUnsafe('SET TRANSACTION ISOLATION LEVEL SERIALIZABLE');
+        await tx.client.courseHead.findUnique({ where: { courseId: read } });
+        if ((reached += 1) === 2) go();
+        await both;
+        await byModel(tx, written);
+      });
+    const results = await Promise.allSettled([skew(first, second), skew(second, first)]);
+    expect(results.filter((result) => result.status === 'rejected')).toMatchObject([{ reason: away }]);
+  });
+
+  it('that find no free connection, or last too long, fail as something that passes, by the limit of the pool', async () => {
+    const crowded = openReviewDatabase(testDatabase.url, 'crowded');
+    let release: () => void = () => undefined;
+    const released = new Promise<void>((resolve) => (release = resolve));
+    try {
+      const held = Array.from({ length: 16 }, () =>
+        crowded.database.tx(async (tx) => {
+          await tx.rows({ name: 'one', text: 'SELECT 1' });
+          await released;
+        }),
+      );
+      await eventually(() => expect(crowded.pool.totalCount).toBe(16));
+      await eventually(() => expect(crowded.pool.idleCount).toBe(0));
+      const error: unknown = await crowded.database
+        .tx((tx) => tx.client.courseHead.count())
+        .catch((caught: unknown) => caught);
+      expect(error).toMatchObject(away);
+      expect(JSON.stringify(inspect(error))).toMatch(/timeout exceeded when trying to connect/);
+      release();
+      await Promise.all(held);
+    } finally {
+      release();
+      await crowded.database.close();
+    }
+    const pool = openPool({ url: testDatabase.url });
+    const prisma = new PrismaClient({ adapter: new PrismaPg(pool) });
+    const hasty = prismaDatabase<Prisma.TransactionClient>(prisma, pool, { maxWait: 5_000, timeout: 200 });
+    const late = hasty.tx(async (tx) => {
+      await tx.rows({ name: 'sleep', text: 'SELECT 1 FROM pg_sleep(0.5)' });
+      await tx.client.courseHead.count();
+    });
+    await expect(late).rejects.toMatchObject(away);
+    await hasty.close();
   });
 });

@@ -1,11 +1,11 @@
 import { Approved, Rejected, Submitted } from '@coursewright/proto/coursewright/events/v1/review';
 import { ReviewState } from '@coursewright/proto/coursewright/review/v1/review';
-import type { Subscription } from '@coursewright/platform/inbox';
 import type { TxSql } from '@coursewright/platform/sql';
+import type { Subscription } from '@coursewright/platform/subscription';
 import { eventInvalid } from '../domain/errors.js';
 import { withReview, type CourseFacts } from '../domain/facts.js';
 import type { Deps } from '../operations/ports.js';
-import { projectFacts } from '../operations/project-course.js';
+import { projectFacts, projectState } from '../operations/project-course.js';
 
 /** Review's events: which tree is in review or approved. */
 export function reviewEvents(deps: Pick<Deps, 'projection' | 'registry' | 'cache'>): Subscription<TxSql> {
@@ -33,7 +33,7 @@ export function reviewEvents(deps: Pick<Deps, 'projection' | 'registry' | 'cache
       const { state, tree, reviewId } = ReviewState.fromJSON(json);
       const open = state === 'in_review' || state === 'approved';
       const review = open ? reviewOf('state', { id: reviewId, state, tree }) : undefined;
-      await projectFacts(deps, sql, courseId, (facts) => withReview(facts, review));
+      await projectState(deps, sql, courseId, (facts) => withReview(facts, review));
     },
   };
 }

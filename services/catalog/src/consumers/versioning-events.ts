@@ -5,8 +5,8 @@ import {
   VersioningState,
 } from '@coursewright/proto/coursewright/events/v1/versioning';
 import type { Event } from '@coursewright/platform/event';
-import type { Subscription } from '@coursewright/platform/inbox';
 import type { TxSql } from '@coursewright/platform/sql';
+import type { Subscription } from '@coursewright/platform/subscription';
 import { eventInvalid } from '../domain/errors.js';
 import {
   withHead,
@@ -17,7 +17,7 @@ import {
   type Snapshot,
 } from '../domain/facts.js';
 import type { Deps } from '../operations/ports.js';
-import { projectFacts } from '../operations/project-course.js';
+import { projectFacts, projectState } from '../operations/project-course.js';
 
 type Change = (facts: CourseFacts) => CourseFacts;
 
@@ -48,7 +48,7 @@ export function versioningEvents(deps: Pick<Deps, 'projection' | 'registry' | 'c
     },
     async applyState(sql, courseId, json) {
       const { head, published, latestVersion } = VersioningState.fromJSON(json);
-      await projectFacts(deps, sql, courseId, ({ review }) => ({
+      await projectState(deps, sql, courseId, ({ review }) => ({
         latestVersion,
         ...(head === undefined ? {} : { head: headOf(head) }),
         ...(published === undefined ? {} : { published: publishedOf(published) }),

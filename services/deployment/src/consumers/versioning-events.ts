@@ -1,7 +1,7 @@
 import { Committed, VersioningState } from '@coursewright/proto/coursewright/events/v1/versioning';
 import { isId } from '@coursewright/platform/ids';
-import type { Subscription } from '@coursewright/platform/inbox';
 import type { TxSql } from '@coursewright/platform/sql';
+import type { Subscription } from '@coursewright/platform/subscription';
 import type { ChangedNode } from '../domain/content.js';
 import { eventInvalid } from '../domain/errors.js';
 import { kindFromProto } from '../node-kind.js';
@@ -10,7 +10,7 @@ import type { SyncDeps } from '../operations/ports.js';
 
 /** Versioning's events: which nodes of the default branch can be deployed on. */
 export function versioningEvents<Tx extends TxSql>(
-  deps: Pick<SyncDeps<Tx>, 'contents' | 'jobs'> & { readonly onSyncNeeded: () => void },
+  deps: Pick<SyncDeps<Tx>, 'contents' | 'jobs'> & { readonly onSyncNeeded: () => void; readonly now: () => Date },
 ): Subscription<Tx> {
   const apply = async (tx: Tx, commit: AppliedCommit): Promise<void> => {
     await applyCommit(deps, tx, commit);
@@ -26,8 +26,10 @@ export function versioningEvents<Tx extends TxSql>(
     },
     async applyState(tx, courseId, json) {
       const { head } = VersioningState.fromJSON(json);
-      // A state names no nodes: they are asked for.
-      if (head !== undefined) await apply(tx, { ...commitOf(courseId, head), nodes: undefined });
+      // A state names no nodes: they are asked for. Rows of removed nodes are nowhere else, so they stay, marked.
+      if (head !== undefined) return apply(tx, { ...commitOf(courseId, head), nodes: undefined });
+      await deps.jobs.cancel(tx, courseId);
+      await deps.contents.replace(tx, { courseId, contents: [], at: deps.now() });
     },
   };
 }

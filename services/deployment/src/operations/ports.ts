@@ -27,8 +27,8 @@ export interface SyncJobs<Tx extends TxSql> {
   request(tx: Tx, job: Omit<SyncJob, 'attempts'>): Promise<void>;
   /** Moves the aim of a course that waits already. False when it does not wait. */
   moveAim(tx: Tx, job: Omit<SyncJob, 'attempts'>): Promise<boolean>;
-  /** Makes every course that has contents wait. */
-  requestAll(tx: Tx): Promise<void>;
+  /** Forgets that a course waits. */
+  cancel(tx: Tx, courseId: string): Promise<void>;
   /** Takes the next course nobody works on, for so long. */
   claim(tx: Tx, leaseMs: number): Promise<SyncJob | undefined>;
   /** Removes a job, unless its aim has moved meanwhile. Locks it; false when it was not removed. */

@@ -52,12 +52,7 @@ const statements = {
     name: 'sync_move_aim',
     text: `UPDATE content_sync SET commit = $2::text, requested_at = $3::timestamptz WHERE course_id = $1::uuid RETURNING course_id`,
   },
-  requestAll: {
-    name: 'sync_request_all',
-    text: `INSERT INTO content_sync (course_id, commit, attempts, lease_until, requested_at)
-           SELECT DISTINCT course_id, '', 0, now(), now() FROM submittable_content
-           ON CONFLICT (course_id) DO UPDATE SET lease_until = now()`,
-  },
+  cancel: { name: 'sync_cancel', text: 'DELETE FROM content_sync WHERE course_id = $1::uuid' },
   claim: {
     name: 'sync_claim',
     text: `UPDATE content_sync SET lease_until = now() + $1::int * interval '1 millisecond', attempts = attempts + 1
@@ -122,8 +117,8 @@ export const syncRows: SyncJobs<DeploymentTx> = {
   async moveAim(tx, { courseId, commit, requestedAt }) {
     return (await tx.rows(statements.moveAim, [courseId, commit, requestedAt])).length > 0;
   },
-  async requestAll(tx) {
-    await tx.rows(statements.requestAll);
+  async cancel(tx, courseId) {
+    await tx.rows(statements.cancel, [courseId]);
   },
   async claim(tx, leaseMs) {
     const [row] = await tx.rows<JobRow>(statements.claim, [leaseMs]);

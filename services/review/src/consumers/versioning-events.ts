@@ -1,6 +1,6 @@
 import { Committed, VersioningState } from '@coursewright/proto/coursewright/events/v1/versioning';
-import type { Subscription } from '@coursewright/platform/inbox';
 import type { TxSql } from '@coursewright/platform/sql';
+import type { Subscription } from '@coursewright/platform/subscription';
 import { eventInvalid } from '../domain/errors.js';
 import type { CourseHead } from '../domain/review.js';
 import type { Heads } from '../operations/ports.js';

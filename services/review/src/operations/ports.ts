@@ -11,5 +11,4 @@ export interface Reviews {
 export interface Heads<Tx extends TxSql> {
   put(tx: Tx, head: CourseHead): Promise<void>;
   remove(tx: Tx, courseId: string): Promise<void>;
-  reset(tx: Tx): Promise<void>;
 }

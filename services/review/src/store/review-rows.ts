@@ -49,7 +49,4 @@ export const headRows: Heads<ReviewTx> = {
   async remove({ client }, courseId) {
     await client.courseHead.deleteMany({ where: { courseId } });
   },
-  async reset({ client }) {
-    await client.courseHead.deleteMany();
-  },
 };
