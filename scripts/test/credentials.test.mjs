@@ -126,7 +126,7 @@ describe('on NATS', () => {
   });
 
   it.each([
-    ['versioning', '$JS.API.STREAM.DELETE.CW_VERSIONING'],
+    ['versioning', '$JS.API.STREAM.DELETE.CW_CATALOG'],
     ['versioning', '$JS.API.STREAM.PURGE.CW_VERSIONING'],
     ['catalog', '$JS.API.STREAM.UPDATE.CW_VERSIONING'],
     ['catalog', '$JS.API.CONSUMER.CREATE.CW_VERSIONING.review--versioning'],
