@@ -28,13 +28,15 @@ export async function createTokenMinter(privateKey: JsonWebKeyLike): Promise<Tok
     const known = minted.get(cacheKey);
     if (known) return known;
     const { sub, ...claims } = actor;
+    // One clock for both: read twice, a second that passes in between makes a token of 61 s, which is refused.
+    const now = Math.floor(Date.now() / 1000);
     const token = new SignJWT({ ...claims })
       .setProtectedHeader({ alg: 'EdDSA', kid })
       .setSubject(sub)
       .setAudience(audience)
       .setIssuer(kid)
-      .setIssuedAt()
-      .setExpirationTime(`${lifeSeconds}s`)
+      .setIssuedAt(now)
+      .setExpirationTime(now + lifeSeconds)
       .sign(key);
     minted.set(cacheKey, token);
     return token;

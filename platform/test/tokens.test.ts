@@ -26,6 +26,26 @@ describe('a token between processes', () => {
     expect(await verifier.verify(await sign({}))).toMatchObject({ sub: 'service:review' });
   });
 
+  it('is taken when a second passes while it is minted', async () => {
+    const minter = await createTokenMinter(keys.private['review']!);
+    const second = 1_000 * Math.floor(Date.now() / 1_000);
+    let reads = 0;
+    // The clock moves on by a second each time that it is read.
+    const real = Date;
+    globalThis.Date = class extends real {
+      constructor() {
+        super(second + 1_000 * (reads += 1));
+      }
+      static override now = (): number => second + 1_000 * (reads += 1);
+    } as DateConstructor;
+    const minted = await minter.mintOwn().finally(() => {
+      globalThis.Date = real;
+    });
+    const [, payload] = minted.split('.');
+    const { iat, exp } = JSON.parse(Buffer.from(payload!, 'base64url').toString()) as { iat: number; exp: number };
+    expect(exp - iat).toBe(60);
+  });
+
   it.each([
     ['says not when it ends', () => ({ exp: undefined })],
     ['says not when it was made', () => ({ iat: undefined })],
