@@ -10,11 +10,13 @@ import { reviewEvents } from './consumers/review-events.js';
 import { versioningEvents } from './consumers/versioning-events.js';
 import { catalogState } from './domain/events.js';
 import type { Deps } from './operations/ports.js';
+import { pruneKeys } from './operations/claim-key.js';
 import { sweepIntents } from './operations/sweep-intents.js';
 import { catalogService } from './rpc/catalog-service.js';
 import { repositories } from './rpc/repositories.js';
 import { cardRows } from './store/card-rows.js';
 import { intentRows } from './store/intent-rows.js';
+import { keyRows } from './store/key-rows.js';
 import { projectionRows } from './store/projection-rows.js';
 import { registryRows } from './store/registry-rows.js';
 import { eventConsumers, keyAskers } from './rpc/callers.js';
@@ -33,6 +35,7 @@ export async function createService(config: CatalogConfig): Promise<Part[]> {
     cache,
     registry: registryRows,
     intents: intentRows,
+    keys: keyRows,
     projection: projectionRows,
     cards: cardRows(database),
     repositories: repositories(versioning, base.minter),
@@ -71,12 +74,12 @@ export async function createService(config: CatalogConfig): Promise<Part[]> {
 
 const sweepMs = 1_000;
 
-/** Looks for interrupted courses once a second, one sweep at a time. */
+/** Looks for interrupted courses and for keys that are bound no longer, once a second, one sweep at a time. */
 function sweeper(deps: Deps): Part {
   let timer: NodeJS.Timeout | undefined;
   let sweeping: Promise<unknown> | undefined;
   const sweep = (): void => {
-    sweeping ??= sweepIntents(deps)
+    sweeping ??= Promise.all([sweepIntents(deps), pruneKeys(deps)])
       .catch((error: unknown) => deps.logger.warn({ reason: String(error) }, 'sweep failed'))
       .finally(() => (sweeping = undefined));
   };

@@ -72,6 +72,21 @@ export interface Intents {
   prune(sql: Sql): Promise<void>;
 }
 
+/** A client's key with the request that it is bound to. */
+export interface KeyClaim {
+  readonly actor: string;
+  readonly key: string;
+  readonly fingerprint: string;
+}
+
+/** The rows of clients' keys. */
+export interface KeyClaims {
+  /** Binds a key to a request for 7 days, unless it is bound already. Resolves to the fingerprint that it is bound to. */
+  claim(sql: Sql, claim: KeyClaim): Promise<string>;
+  /** Removes up to so many keys that are bound no longer; resolves to how many. */
+  prune(sql: Sql, limit: number): Promise<number>;
+}
+
 /** The rows that events make, and the cards that follow from them and the registry. */
 export interface Projection {
   /** Makes everybody who writes cards of this course wait for this transaction. */
@@ -128,6 +143,7 @@ export interface Deps {
   readonly outbox: Outbox;
   readonly registry: Registry;
   readonly intents: Intents;
+  readonly keys: KeyClaims;
   readonly projection: Projection;
   readonly cards: Cards;
   readonly repositories: Repositories;

@@ -3,12 +3,12 @@ import {
   CourseRecord,
   type CourseCard,
 } from '@coursewright/proto/coursewright/catalog/v1/catalog';
-import { AppError } from '@coursewright/platform/errors';
 import { isId } from '@coursewright/platform/ids';
 import type { CallContext } from '@coursewright/platform/rpc-call';
 import { serve, type Served } from '@coursewright/platform/rpc-server';
 import type { ShownCourse } from '../domain/card.js';
 import { courseNotFound } from '../domain/errors.js';
+import { claimKey } from '../operations/claim-key.js';
 import { createCourse } from '../operations/create-course.js';
 import { deleteCourse } from '../operations/delete-course.js';
 import { getAccess } from '../operations/get-access.js';
@@ -49,9 +49,7 @@ export function catalogService(deps: Deps): Served {
       const { roles, ...access } = await getAccess(deps, { courseId, subject: request.subject });
       return { ...access, roles: [...roles] };
     },
-    async claimKey() {
-      throw new AppError('unimplemented', 'UNIMPLEMENTED');
-    },
+    claimKey: async (request) => ({ matches: await claimKey(deps, request) }),
     async putMember(request, call) {
       known(request.courseId);
       return putMember(deps, callerOf(call), request);
