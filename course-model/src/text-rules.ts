@@ -14,8 +14,14 @@ export const MAX_JSON_DEPTH = 32;
 const MAX_PROBLEMS = 100;
 
 /**
+ * More combining marks in a row than any script has (Unicode's stream-safe text, UAX 15, knows no more either). Putting them into
+ * normal form takes the square of their number: a quarter of a megabyte of them 20 s.
+ */
+const TOO_MANY_MARKS = /(?:^|\P{M})\p{M}{31}/u;
+
+/**
  * Applies the text rules to a value that came as JSON. Answers a deep copy in which every string and key is in Unicode
- * normal form C with LF line ends, and the list of what cannot be mended: lone surrogates, NUL, keys that MongoDB or
+ * normal form C with LF line ends, and the list of what cannot be mended: lone surrogates, NUL, more than 30 combining marks in a row, keys that MongoDB or
  * JavaScript would take for something else (`$…`, `_bsontype`, `__proto__`), numbers without a canonical form, nesting
  * beyond 32. The copy is only to be used when the list is empty.
  */
@@ -65,6 +71,7 @@ function visit(value: unknown, place: Place): unknown {
 function visitText(text: string, place: Place): string {
   if (!isWellFormed(text)) report(place, 'lone_surrogate', 'holds half of a surrogate pair');
   else if (text.includes('\0')) report(place, 'nul', 'holds the character NUL');
+  else if (TOO_MANY_MARKS.test(text)) report(place, 'too_many_marks', 'has more than 30 combining marks in a row');
   else return normalizeText(text);
   return '';
 }
