@@ -4,6 +4,8 @@ import { type EnvReader, type JsonWebKeyLike } from '@coursewright/platform/conf
 export interface GatewayConfig {
   readonly host: string;
   readonly port: number;
+  /** For operators alone: health and metrics. */
+  readonly opsPort: number;
   readonly addresses: Readonly<Record<PeerName, string>>;
   readonly natsUrl: string;
   readonly tokenKey: JsonWebKeyLike;
@@ -29,8 +31,10 @@ export interface AuthConfig {
 }
 
 export interface Limits {
-  /** Requests under way at once; more are answered 503. */
+  /** Requests worked on at once; more are answered 503. */
   readonly inFlight: number;
+  /** Requests of one actor under way at once; more are answered 429. */
+  readonly perActor: number;
   /** Bytes of an archive to import. */
   readonly importBytes: number;
 }
@@ -43,6 +47,7 @@ export function readGatewayConfig(reader: EnvReader): GatewayConfig {
   return {
     host: reader.text('HOST', '127.0.0.1'),
     port: reader.port('PORT'),
+    opsPort: reader.port('OPS_PORT'),
     addresses: {
       catalog: reader.address('CATALOG_ADDRESS'),
       content: reader.address('CONTENT_ADDRESS'),
@@ -57,6 +62,7 @@ export function readGatewayConfig(reader: EnvReader): GatewayConfig {
     publicUrl: reader.url('PUBLIC_URL', ['http:', 'https:']).replace(/\/$/, ''),
     limits: {
       inFlight: reader.integer('MAX_IN_FLIGHT', { fallback: 512, min: 1 }),
+      perActor: reader.integer('MAX_PER_ACTOR', { fallback: 128, min: 1 }),
       importBytes: reader.integer('MAX_IMPORT_BYTES', { fallback: 512 * 1024 * 1024, min: 1 }),
     },
     otlpEndpoint: reader.optional('OTEL_EXPORTER_OTLP_ENDPOINT'),

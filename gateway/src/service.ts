@@ -1,6 +1,7 @@
 import { createTokenMinter } from '@coursewright/platform/internal-token';
 import type { Logger } from '@coursewright/platform/logger';
 import { openNats } from '@coursewright/platform/nats';
+import { opsServer } from '@coursewright/platform/ops';
 import { openChannel } from '@coursewright/platform/rpc-client';
 import type { Part } from '@coursewright/platform/run';
 import { startTelemetry } from '@coursewright/platform/telemetry';
@@ -11,6 +12,8 @@ import { watchCatalog } from './auth/watch-catalog.js';
 import type { GatewayConfig } from './config.js';
 import { createApp } from './http/app.js';
 import { createCursors } from './http/cursor.js';
+import { createKeys } from './http/idempotency.js';
+import { createIntake, intakeLimits } from './http/intake.js';
 import { httpServer, type HttpServer } from './http/server.js';
 import { createJoinedReads } from './joined-reads.js';
 import { createPeers } from './peers.js';
@@ -21,6 +24,7 @@ import { createRoutes } from './routes/table.js';
 export interface Gateway {
   readonly parts: readonly Part[];
   readonly http: HttpServer;
+  readonly ops: { port(): number };
 }
 
 /** Wires the gateway by hand. */
@@ -36,6 +40,11 @@ export async function createGateway(config: GatewayConfig, logger: Logger): Prom
   const accesses = createAccesses(peers, minter);
   const nats = openNats(config.natsUrl, 'gateway', logger);
   watchCatalog(nats, accesses, logger);
+  // The services' health is their own: a gateway that is taken out because one of them is away helps nobody.
+  const checks = [
+    { name: 'intake', required: true, isUp: () => !http.isStopping() },
+    { name: 'nats', required: false, isUp: () => nats.isUp() },
+  ];
   const app = createApp({
     routes: createRoutes(config.publicUrl),
     parts: {
@@ -50,18 +59,16 @@ export async function createGateway(config: GatewayConfig, logger: Logger): Prom
     },
     authenticator: createAuthenticator(config.auth),
     importBytes: config.limits.importBytes,
-    inFlight: config.limits.inFlight,
-    // The services' health is their own: a gateway that is taken out because one of them is away helps nobody.
-    checks: [
-      { name: 'intake', required: true, isUp: () => !http.isStopping() },
-      { name: 'nats', required: false, isUp: () => nats.isUp() },
-    ],
+    intake: createIntake({ ...intakeLimits, ...config.limits }),
+    keys: createKeys(peers, minter),
+    checks,
     secure: config.publicUrl.startsWith('https:'),
     logger,
   });
   const http = httpServer(app, config);
+  const ops = opsServer({ host: config.host, port: config.opsPort, checks });
   if (config.auth.development) logger.warn('tokens of the development issuer are accepted');
-  return { http, parts: [...telemetryParts(config), ...connectionParts(channels, nats), http] };
+  return { http, ops, parts: [...telemetryParts(config), ...connectionParts(channels, nats), ops, http] };
 }
 
 function telemetryParts(config: GatewayConfig): Part[] {

@@ -118,7 +118,16 @@ describe('learners', () => {
   it('see the published snapshot and no hash of what they do not see whole', async () => {
     const course = ids['published']!;
     const added = await system.ask('POST', `/api/courses/${course}/units`, { as: 'owner', json: { title: 'Draft' } });
-    const secrets = [...system.versioning.repository(course).commits.keys()];
+    const { commits } = system.versioning.repository(course);
+    const hashes = [...commits.values()].flatMap(({ hash, tree }) => [
+      hash,
+      ...Object.keys(tree).flatMap((id) => {
+        const { selfEtag, treeEtag, childrenEtag, body } = system.versioning.node(course, tree, id);
+        return [selfEtag!, treeEtag!, childrenEtag!, body!];
+      }),
+    ]);
+    const secrets = hashes.filter((hash) => hash !== '');
+    expect(secrets.length).toBeGreaterThan(20);
     const paths = [
       `/courses/${course}`,
       `/courses/${course}/outline?depth=5`,
@@ -153,6 +162,97 @@ describe('learners', () => {
       sub: 'learner',
       grants: [{ course: ids['published'], role: 'learner', commit }],
     });
+  });
+});
+
+describe('what is hidden', () => {
+  let draft: string;
+  const ask = (method: string, path: string, how = {}) => system.ask(method, `/api${path}`, { as: 'learner', ...how });
+  beforeAll(async () => {
+    const made = await system.ask('POST', `/api/modules/${ids['published modules']}/lessons`, {
+      as: 'owner',
+      json: { title: 'Not yet published' },
+    });
+    draft = String(made.body.id);
+  });
+
+  const attempts: [string, string, object][] = [
+    ['GET', '/nodes/ID', {}],
+    ['GET', '/nodes/ID?branch=main', {}],
+    ['GET', '/nodes/ID?at=1', {}],
+    ['GET', '/nodes/ID/history', {}],
+    ['GET', '/nodes/ID/children', {}],
+    ['GET', '/lessons/ID/content', {}],
+    ['GET', '/lessons/ID/rendered', {}],
+    ['GET', '/modules/ID/lessons', {}],
+    ['PUT', '/lessons/ID/content', { json: {}, ifMatch: '*' }],
+    ['PATCH', '/nodes/ID', { json: { title: 'X' }, ifMatch: '*' }],
+    ['DELETE', '/nodes/ID', { ifMatch: '*' }],
+    ['POST', '/modules/ID/lessons', { json: { title: 'X' } }],
+    ['POST', '/units/ID/modules', { json: { title: 'X' }, headers: { 'idempotency-key': 'a-key' } }],
+  ];
+  it.each(attempts)(
+    'from learners is, to %s %s, what never was: in status, words and time',
+    async (method, path, how) => {
+      const answers = [];
+      for (const id of [draft, newId(), ids['draft lessons']!]) {
+        const began = performance.now();
+        const answer = await ask(method, path.replace('ID', id), how);
+        expect(performance.now() - began).toBeGreaterThanOrEqual(11);
+        const { requestId: _requestId, instance: _instance, ...said } = answer.body;
+        answers.push([answer.status, said, answer.headers.get('etag')]);
+      }
+      expect(answers[0]).toEqual([404, expect.objectContaining({ reason: 'NODE_NOT_FOUND' }), null]);
+      expect(answers[1]).toEqual(answers[0]);
+      expect(answers[2]).toEqual(answers[0]);
+    },
+  );
+
+  it('is not what learners see but may not change: that is refused', async () => {
+    const seen = ids['published lessons']!;
+    for (const [method, path, how] of attempts.slice(8, 11)) {
+      const answer = await ask(method, path.replace('ID', seen), how);
+      expect([method, answer.status, answer.body.reason]).toEqual([method, 403, 'FORBIDDEN']);
+    }
+    const elsewhere = await ask('GET', `/nodes/${seen}?branch=main`);
+    expect([elsewhere.status, elsewhere.body.reason]).toEqual([403, 'PUBLISHED_ONLY']);
+  });
+
+  it('costs the same questions whether it is there or not, the second time as the first', async () => {
+    const questions = async (courseId: string): Promise<unknown> => {
+      const [access, published] = [system.catalog.accessAsked.length, system.versioning.publishedAsked.length];
+      const answer = await ask('GET', `/courses/${courseId}`);
+      const { requestId: _requestId, instance: _instance, ...said } = answer.body;
+      const asked = [system.catalog.accessAsked.length - access, system.versioning.publishedAsked.length - published];
+      return { said, asked };
+    };
+    const unknown = [await questions(ids['draft']!), await questions(ids['draft']!)];
+    const absent = newId();
+    expect(unknown).toEqual([await questions(absent), await questions(absent)]);
+    expect(unknown[0]).toMatchObject({ said: { reason: 'COURSE_NOT_FOUND' }, asked: [1, 1] });
+  });
+
+  it('opens as soon as it is published, and closes within a second after it is withdrawn', async () => {
+    const { courseId } = seedCourse(system);
+    expect((await ask('GET', `/courses/${courseId}`)).status).toBe(404);
+    const repository = system.versioning.repository(courseId);
+    repository.published = repository.branches.get('main')!;
+    expect((await ask('GET', `/courses/${courseId}`)).status).toBe(200);
+    repository.published = '';
+    const began = performance.now();
+    await eventually(async () => expect((await ask('GET', `/courses/${courseId}`)).status).toBe(404));
+    expect(performance.now() - began).toBeLessThan(1_500);
+  });
+});
+
+describe('a deleted course', () => {
+  it('is shown to the admin of the platform, never to its owner who asks at the same moment', async () => {
+    const { courseId } = seedCourse(system);
+    const read = (as: string, roles: string[] = []) => system.ask('GET', `/api/courses/${courseId}`, { as, roles });
+    expect((await read('owner')).status).toBe(200);
+    system.catalog.courses.get(courseId)!.record.deletedAt = new Date();
+    const answers = await Promise.all([read('root', ['admin']), read('owner'), read('root', ['admin']), read('owner')]);
+    expect(answers.map(({ status }) => status)).toEqual([200, 404, 200, 404]);
   });
 });
 

@@ -105,11 +105,14 @@ describe('HTTP', () => {
     expect(answer.headers.get('etag')).toMatch(/^"/);
   });
 
-  it('is live, ready and measured by route, never by id', async () => {
+  it('is live, ready and measured by route, never by id; and measured for operators alone', async () => {
     await system.ask('GET', `/api/courses/${courseId}`, { as: 'owner' });
     expect((await system.ask('GET', '/livez')).body).toEqual({ status: 'live' });
     expect((await system.ask('GET', '/readyz')).status).toBe(200);
-    const { text } = await system.ask('GET', '/metrics');
+    expectProblem(await system.ask('GET', '/metrics'), 404, 'ROUTE_NOT_FOUND');
+    const ops = `http://127.0.0.1:${system.gateway.ops.port()}`;
+    for (const path of ['livez', 'readyz']) expect((await fetch(`${ops}/${path}`)).status).toBe(200);
+    const text = await (await fetch(`${ops}/metrics`)).text();
     const lines = text.split('\n').filter((line) => line.startsWith('http_server_request_duration_seconds_count'));
     expect(lines.some((line) => line.includes('route="/courses/{id}"') && line.includes('status="200"'))).toBe(true);
     expect(text.includes(courseId)).toBe(false);
@@ -128,11 +131,16 @@ describe('bodies', () => {
     ]);
   });
 
-  it('names everything that is wrong at once: query, path and body', async () => {
-    const answer = await system.ask('PATCH', '/api/nodes/1?color=red&branch=', { as: 'owner', json: { position: -1 } });
-    expectProblem(answer, 400, 'INVALID_REQUEST');
-    const pointers = answer.body.errors.map(({ pointer }: { pointer: string }) => pointer);
-    expect(pointers).toEqual(['/path/id', '/query/branch', '/query/color', '/position']);
+  it('names everything that is wrong at once: first of path and query, then of the body', async () => {
+    const pointers = (answer: Answer): string[] => {
+      expectProblem(answer, 400, 'INVALID_REQUEST');
+      return answer.body.errors.map(({ pointer }: { pointer: string }) => pointer);
+    };
+    const how = { as: 'owner', ifMatch: '*', json: { position: -1, title: '', more: 1 } };
+    const first = await system.ask('PATCH', '/api/nodes/1?color=red&branch=', how);
+    expect(pointers(first)).toEqual(['/path/id', '/query/branch', '/query/color']);
+    const second = new Set(pointers(await system.ask('PATCH', `/api/nodes/${courseId}`, how)));
+    expect(second).toEqual(new Set(['/title', '/position', '/more']));
   });
 
   it.each([
@@ -169,6 +177,7 @@ describe('bodies', () => {
       400,
       'INVALID_REQUEST',
     ],
+    ['more values than may be walked', { json: { title: 'A', tags: Array(11_000).fill(1) } }, 400, 'INVALID_REQUEST'],
     ['NUL', { json: { title: 'a\u0000b' } }, 400, 'INVALID_REQUEST'],
     [
       'half a surrogate pair',

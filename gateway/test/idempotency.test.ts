@@ -1,4 +1,9 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { AppError } from '@coursewright/platform/errors';
+import { newId } from '@coursewright/platform/ids';
+import { eventually } from '@coursewright/platform/testing/eventually';
+import { testServers } from '@coursewright/platform/testing/servers';
+import { connect } from '@nats-io/transport-node';
 import { seedCourse, startSystem, type Ask, type System } from './support/system.js';
 
 let system: System;
@@ -24,6 +29,18 @@ async function told(asked: ReturnType<typeof ask>) {
   const { status, text, headers } = await asked;
   const names = ['etag', 'commit', 'location', 'content-location'];
   return { status, text, headers: names.map((name) => headers.get(name)) };
+}
+
+/** Has the gateway forget what it knows of roles, as catalog's events do. */
+async function forget(id: string): Promise<void> {
+  const nats = await connect({ servers: testServers().nats });
+  nats.publish(`cw.v1.catalog.course-changed.${id}`, '{}');
+  await nats.close();
+  await eventually(async () => {
+    const asked = system.catalog.accessAsked.length;
+    await ask('GET', `/courses/${id}`, undefined);
+    expect(system.catalog.accessAsked.length).toBeGreaterThan(asked);
+  });
 }
 
 async function unitAndLesson(): Promise<{ unit: string; lesson: string }> {
@@ -81,6 +98,55 @@ describe('a keyed write', () => {
       expect((await ask('DELETE', `/courses/${made.body.id}`, key, { ifMatch: '*' })).status).toBe(204);
   });
 
+  it('answers a creation as the first time after the course has been deleted', async () => {
+    const key = newKey();
+    const how = { json: { title: 'Gone soon', tags: ['x'] } };
+    const first = await told(ask('POST', '/courses', key, how));
+    const { id } = JSON.parse(first.text) as { id: string };
+    await ask('PATCH', `/courses/${id}`, undefined, { json: { title: 'Another' }, ifMatch: '*' });
+    await ask('POST', `/courses/${id}/units`, undefined, { json: { title: 'Below' } });
+    expect(await told(ask('POST', '/courses', key, how))).toEqual(first);
+    expect((await ask('DELETE', `/courses/${id}`, undefined, { ifMatch: '*' })).status).toBe(204);
+    expect(first.status).toBe(201);
+    expect(await told(ask('POST', '/courses', key, how))).toEqual(first);
+    expect((await ask('GET', `/courses/${id}`, undefined)).status).toBe(404);
+  });
+
+  it('answers a creation as the first time after the course has been published', async () => {
+    const key = newKey();
+    const how = { json: { title: 'Public soon' } };
+    const first = await told(ask('POST', '/courses', key, how));
+    const { id } = JSON.parse(first.text) as { id: string };
+    const repository = system.versioning.repository(id);
+    repository.published = repository.branches.get('main')!;
+    expect(await told(ask('POST', '/courses', key, how))).toEqual(first);
+    expect((await ask('GET', `/courses/${id}`, undefined)).body).toMatchObject({ published: true, version: 1 });
+  });
+
+  it('answers with the branch as it was made after it has moved', async () => {
+    const key = newKey();
+    const name = newKey();
+    const first = await told(ask('POST', `/courses/${courseId}/branches`, key, { json: { name } }));
+    await ask('POST', `/courses/${courseId}/units?branch=${name}`, undefined, { json: { title: 'U' } });
+    expect(await told(ask('POST', `/courses/${courseId}/branches`, key, { json: { name } }))).toEqual(first);
+    const now = await ask('GET', `/courses/${courseId}/branches/${name}`, undefined);
+    expect(now.body.head).not.toBe((JSON.parse(first.text) as { head: string }).head);
+  });
+
+  it('is answered after its node has been removed, and shows nothing to who has lost the course', async () => {
+    const { courseId: id } = seedCourse(system, 'owner');
+    const add = (key: string) => ask('POST', `/courses/${id}/units`, key, { json: { title: 'U' }, as: 'author' });
+    const key = newKey();
+    const first = await add(key);
+    const { members } = system.catalog.courses.get(id)!;
+    await ask('DELETE', `/nodes/${first.body.id}`, undefined, { ifMatch: '*' });
+    expect((await add(key)).text).toBe(first.text);
+    members.delete('author');
+    await forget(id);
+    const lost = await add(key);
+    expect([lost.status, lost.body.reason]).toEqual([404, 'COURSE_NOT_FOUND']);
+  });
+
   it('does not ask for a fresh ETag when it is repeated', async () => {
     const { unit } = await unitAndLesson();
     const read = await ask('GET', `/nodes/${unit}`, undefined);
@@ -105,6 +171,70 @@ describe('a keyed write', () => {
     expect([answer.status, answer.body.reason]).toEqual([422, 'IDEMPOTENCY_KEY_REUSED']);
   });
 
+  it('is refused for another request whichever service owns the effect of that', async () => {
+    const key = newKey();
+    const title = newKey();
+    expect((await ask('POST', '/courses', key, { json: { title } })).status).toBe(201);
+    for (const path of [`/courses/${courseId}/units`, '/imports?format=olx']) {
+      const how = path.startsWith('/imports')
+        ? { raw: Buffer.alloc(9), headers: { 'content-type': 'application/zip' } }
+        : { json: { title } };
+      const commits = system.versioning.commits;
+      const answer = await ask('POST', path, key, how);
+      expect([answer.status, answer.body.reason]).toEqual([422, 'IDEMPOTENCY_KEY_REUSED']);
+      expect(system.versioning.commits).toBe(commits);
+    }
+    expect(system.content.requests.kept.has(`owner\n${key}`)).toBe(false);
+  });
+
+  it('is bound and looked for at the same time, as each takes a while', async () => {
+    // Each of the two waits until the other one is there, too.
+    const meet = (): (() => Promise<void>) => {
+      let arrived = 0;
+      let open: () => void = () => undefined;
+      const both = new Promise<void>((resolve) => (open = resolve));
+      return async () => {
+        if (++arrived === 2) open();
+        await both;
+      };
+    };
+    const wait = meet();
+    [system.catalog.beforeClaim, system.versioning.requests.beforeRecall] = [wait, wait];
+    try {
+      const answer = await ask('POST', `/courses/${courseId}/units`, newKey(), { json: { title: 'U' } });
+      expect(answer.status).toBe(201);
+    } finally {
+      const free = async (): Promise<void> => undefined;
+      [system.catalog.beforeClaim, system.versioning.requests.beforeRecall] = [free, free];
+    }
+  });
+
+  it('is not bound by what may not be done, nor by what is no valid request', async () => {
+    const key = newKey();
+    const path = `/courses/${courseId}/units`;
+    system.versioning.repository(courseId).published = system.versioning.at(courseId, '').commit.hash;
+    expect((await ask('POST', path, key, { json: { title: 'U' }, as: 'reviewer' })).status).toBe(403);
+    expect((await ask('POST', path, key, { json: { name: 'U' } })).status).toBe(400);
+    for (const who of ['reviewer', 'owner']) expect(system.catalog.claims.has(`${who}\n${key}`)).toBe(false);
+    expect((await ask('POST', path, key, { json: { title: 'U' } })).status).toBe(201);
+    expect(system.catalog.claims.has(`owner\n${key}`)).toBe(true);
+  });
+
+  it('is answered while catalog is away, if it has been carried out', async () => {
+    const key = newKey();
+    const path = `/courses/${courseId}/units`;
+    const first = await told(ask('POST', path, key, { json: { title: 'U' } }));
+    system.catalog.beforeClaim = async () => {
+      throw new AppError('unavailable', 'DATABASE_UNAVAILABLE');
+    };
+    try {
+      expect(await told(ask('POST', path, key, { json: { title: 'U' } }))).toEqual(first);
+      expect((await ask('POST', path, newKey(), { json: { title: 'U' } })).status).toBe(503);
+    } finally {
+      system.catalog.beforeClaim = async () => undefined;
+    }
+  });
+
   it('belongs to its actor', async () => {
     const key = newKey();
     const mine = await ask('POST', `/courses/${courseId}/units`, key, { json: { title: 'U' } });
@@ -120,11 +250,31 @@ describe('a keyed write', () => {
     expect([answer.status, answer.body.reason, answer.headers.get('retry-after')]).toEqual([409, 'IN_PROGRESS', '1']);
   });
 
-  it.each(['', ' ', 'a b', 'ä', 'x'.repeat(256)])('is refused with the key %j', async (key) => {
-    // fetch itself would not send what is no Latin-1, nor keep white space at the ends.
-    const sent = key.trim() === '' ? ',' + ' ' + ',' : key;
-    const answer = await ask('POST', `/courses/${courseId}/units`, sent, { json: { title: 'U' } });
+  it.each(['', 'a b', ', ,', 'ä', 'x'.repeat(256)])('is refused with the key %j', async (key) => {
+    const answer = await ask('POST', `/courses/${courseId}/units`, key, { json: { title: 'U' } });
     expect([answer.status, answer.body.errors[0].pointer]).toEqual([400, '/header/idempotency-key']);
+  });
+
+  it('tells two archives of one length apart, and the same archive again', async () => {
+    const key = newKey();
+    const archive = (byte: number): Ask => ({
+      raw: Buffer.alloc(2000, byte),
+      headers: { 'content-type': 'application/gzip' },
+    });
+    const first = await ask('POST', '/imports?format=olx', key, archive(1));
+    expect([first.status, first.headers.get('idempotent-replay')]).toEqual([202, null]);
+    const other = await ask('POST', '/imports?format=olx', key, archive(2));
+    expect([other.status, other.body.reason]).toEqual([422, 'IDEMPOTENCY_KEY_REUSED']);
+    const again = await ask('POST', '/imports?format=olx', key, archive(1));
+    expect([again.status, again.text, again.headers.get('idempotent-replay')]).toEqual([202, first.text, 'true']);
+    expect(again.headers.get('location')).toBe(first.headers.get('location'));
+    const elsewhere = await ask('POST', `/imports?format=olx&course=${courseId}`, key, archive(1));
+    expect([elsewhere.status, elsewhere.body.reason]).toEqual([422, 'IDEMPOTENCY_KEY_REUSED']);
+  });
+
+  it('of a course that never was is refused as any other', async () => {
+    const answer = await ask('POST', `/courses/${newId()}/units`, newKey(), { json: { title: 'U' } });
+    expect([answer.status, answer.body.reason]).toEqual([404, 'COURSE_NOT_FOUND']);
   });
 
   it('carries its key to the owner as the client sent it, and an id of our own without one', async () => {

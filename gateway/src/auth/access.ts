@@ -29,21 +29,24 @@ export interface Accesses {
 const freshMs = 5_000;
 /** A course that was unpublished is closed to its learners after this at the latest. */
 const confirmedMs = 1_000;
+/** Entries have less than a kilobyte each: ids, a subject of at most 200 characters, a few roles. */
+const most = 10_000;
 
 /**
- * Asks catalog, and keeps its answers for 5 s at most; a course that is not there is asked for anew each time. What learners may
- * see versioning says, the owner of the published pointer: a projection alone never opens a draft.
+ * Asks catalog, and keeps its answers for 5 s at most. What learners may see versioning says, the owner of the published pointer: a
+ * projection alone never opens a draft. A course that is not there, or not for the caller, is asked for anew each time, with the
+ * very same questions: neither time nor what is remembered tells one from the other.
  */
 export function createAccesses(
   peers: Pick<Peers, 'catalog' | 'versioning'>,
   minter: Pick<TokenMinter, 'mintOwn'>,
 ): Accesses {
   const known = new LRUCache<string, { readonly asked: number; readonly access: Promise<Access> }>({
-    max: 50_000,
+    max: most,
     ttl: freshMs,
   });
-  const snapshots = new LRUCache<string, Promise<string>>({ max: 50_000, ttl: confirmedMs });
-  const dropped = new LRUCache<string, number>({ max: 50_000, ttl: 2 * freshMs });
+  const snapshots = new LRUCache<string, Promise<string>>({ max: most, ttl: confirmedMs });
+  const dropped = new LRUCache<string, number>({ max: most, ttl: 2 * freshMs });
 
   const ask = async (subject: string, courseId: string): Promise<Access> =>
     peers.catalog.getAccess({ courseId, subject }, { token: await minter.mintOwn() });
@@ -56,9 +59,10 @@ export function createAccesses(
       .then((token) => peers.versioning.getPublished({ courseId }, { token }))
       .then(({ commit }) => commit);
     snapshots.set(courseId, asked);
-    asked.catch(() => {
+    const forget = (): void => {
       if (snapshots.peek(courseId) === asked) snapshots.delete(courseId);
-    });
+    };
+    asked.then((commit) => (commit === '' ? forget() : undefined), forget);
     return asked;
   };
 
@@ -70,26 +74,31 @@ export function createAccesses(
     const access = ask(subject, courseId);
     const asked = performance.now();
     known.set(key, { asked, access });
-    const forget = (): void => {
-      if (known.peek(key)?.access === access) known.delete(key);
-    };
-    access.then((found) => (found.exists ? undefined : forget()), forget);
+    access.then(
+      (found) => (found.exists ? undefined : known.delete(key)),
+      () => known.delete(key),
+    );
     return access;
   };
 
   return {
     async of(caller, courseId) {
       const access = await look(caller.sub, courseId);
-      return staffGrant(caller, courseId, access) ?? learnerGrant(caller, courseId, await published(courseId));
+      const staff = staffGrant(caller, courseId, access);
+      if (staff !== undefined) return staff;
+      const commit = await published(courseId);
+      if (access.exists && commit !== '') return learnerGrant(caller, courseId, commit);
+      known.delete(`${courseId}\n${caller.sub}`);
+      throw new AppError('not_found', 'COURSE_NOT_FOUND');
     },
     drop: (courseId) => void dropped.set(courseId, performance.now()),
   };
 }
 
-/** Staff see the course by their roles; undefined for anybody else. Throws not_found COURSE_NOT_FOUND. */
+/** Staff see the course by their roles, platform admins also one that is deleted; undefined for anybody else. */
 function staffGrant(caller: Caller, courseId: string, access: Access): CourseAccess | undefined {
   const isAdmin = caller.roles.includes('admin');
-  if (!access.exists && !(access.deleted && isAdmin)) throw new AppError('not_found', 'COURSE_NOT_FOUND');
+  if (!access.exists && !(access.deleted && isAdmin)) return undefined;
   const staff = access.deleted ? [] : access.roles.filter((role) => can([role], 'course.read-draft'));
   if (isAdmin && !staff.includes('admin')) staff.push('admin');
   if (staff.length === 0) return undefined;
@@ -97,9 +106,8 @@ function staffGrant(caller: Caller, courseId: string, access: Access): CourseAcc
   return { courseId, roles: staff, publishedCommit: null, actor: { ...caller, grants } };
 }
 
-/** Who is not staff is a learner of what is published, or does not know the course at all. Throws not_found COURSE_NOT_FOUND. */
+/** Who is not staff is a learner of what is published. */
 function learnerGrant(caller: Caller, courseId: string, commit: string): CourseAccess {
-  if (commit === '') throw new AppError('not_found', 'COURSE_NOT_FOUND');
   const grants = [{ course: courseId, role: 'learner', commit }];
   return { courseId, roles: ['learner'], publishedCommit: commit, actor: { ...caller, grants } };
 }

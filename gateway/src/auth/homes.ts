@@ -8,9 +8,12 @@ export interface Homes {
   courseOf(nodeId: string): Promise<string | undefined>;
 }
 
+/** Two ids each: 100,000 of them take about 20 MB. */
+const most = 100_000;
+
 /** Asks versioning once an id: homes never change. */
 export function createHomes(peers: Pick<Peers, 'versioning'>, minter: Pick<TokenMinter, 'mintOwn'>): Homes {
-  const known = new LRUCache<string, string>({ max: 200_000 });
+  const known = new LRUCache<string, string>({ max: most });
   return {
     async courseOf(nodeId) {
       const found = known.get(nodeId);

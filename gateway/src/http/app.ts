@@ -1,6 +1,5 @@
 import { readiness, type Check } from '@coursewright/platform/ops';
 import { AppError } from '@coursewright/platform/errors';
-import { registry } from '@coursewright/platform/metrics';
 import express, { type ErrorRequestHandler, type Express, type RequestHandler, type Response } from 'express';
 import { dispatch, type DispatchOptions } from './dispatch.js';
 import { problemOf } from './problem.js';
@@ -11,8 +10,6 @@ import type { Route } from './route.js';
 
 export interface AppOptions extends DispatchOptions {
   readonly routes: readonly Route[];
-  /** Requests under way at once. */
-  readonly inFlight: number;
   readonly checks: readonly Check[];
   readonly secure: boolean;
 }
@@ -29,7 +26,7 @@ const safety: readonly (readonly [string, string])[] = [
 export function createApp(options: AppOptions): Express {
   const app = express();
   app.disable('x-powered-by').disable('etag').set('query parser', false).enable('case sensitive routing');
-  app.use(begin(options.inFlight, options.secure));
+  app.use(begin(options.secure));
   operators(app, options.checks);
   for (const [path, routes] of byPath(options.routes)) {
     const one = app.route(expressPath(path));
@@ -43,31 +40,24 @@ export function createApp(options: AppOptions): Express {
   return app;
 }
 
-/** Request id, safe headers, and a refusal when too much is under way. */
-function begin(inFlight: number, secure: boolean): RequestHandler {
-  let underWay = 0;
+/** Request id, safe headers, and a refusal of what nobody can fulfil. */
+function begin(secure: boolean): RequestHandler {
   return (request, response, next) => {
     giveRequestId(request, response);
     for (const [name, value] of safety) response.setHeader(name, value);
     if (secure) response.setHeader('strict-transport-security', 'max-age=31536000');
-    underWay += 1;
-    response.once('close', () => (underWay -= 1));
-    const isApi = request.path.startsWith('/api/');
-    next(
-      isApi && underWay > inFlight ? new AppError('unavailable', 'OVERLOADED', { retryAfterSeconds: 1 }) : undefined,
-    );
+    const { expect } = request.headers;
+    const isKnown = expect === undefined || expect.toLowerCase() === '100-continue';
+    next(isKnown ? undefined : new HttpRefusal(417, 'EXPECTATION_FAILED', 'Nothing but 100-continue may be expected'));
   };
 }
 
+/** What load balancers ask; what is measured is told on the operators' own port. */
 function operators(app: Express, checks: readonly Check[]): void {
   app.get('/livez', (_request, response) => json(response, 200, { status: 'live' }));
   app.get('/readyz', async (_request, response) => {
     const state = await readiness(checks);
     json(response, state.status === 'not_ready' ? 503 : 200, state);
-  });
-  app.get('/metrics', async (_request, response) => {
-    response.setHeader('content-type', registry.contentType);
-    response.end(await registry.metrics());
   });
 }
 

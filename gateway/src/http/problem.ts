@@ -43,7 +43,9 @@ export function problemOf(error: unknown, about: About, current?: Current): Prob
   }
   const known = fromExpress(error) ?? toAppError(error);
   const { status, title } = errorKinds[known.kind];
-  const detail = known.message === known.reason ? title : known.message;
+  // Of what is not there nothing is told that depends on why not.
+  const isPlain = known.message === known.reason || known.kind === 'not_found';
+  const detail = isPlain ? title : known.message;
   return answer(status, headersOf(known), {
     ...head(known.reason, title, status),
     detail,

@@ -1,9 +1,10 @@
 import type { IncomingMessage } from 'node:http';
 import type { FieldProblem } from '@coursewright/platform/errors';
 import { AppError } from '@coursewright/platform/errors';
-import { checkLength, checkType, hasBody, isJson, mediaType, parseJson, readBody, tooLarge } from './body.js';
+import { announcedLength, checkLength, checkType, hasBody, isJson, mediaType, parseJson } from './body.js';
 import { readTags, type Match } from './etag.js';
-import type { Input, Route } from './route.js';
+import { boundJson } from './json-bounds.js';
+import type { BodySpec, Input, Route } from './route.js';
 import { check, invalid, readQuery } from './validate.js';
 
 /** Most bytes of a JSON body, unless its route says otherwise. */
@@ -13,29 +14,22 @@ const nothing = Buffer.alloc(0);
 async function* noChunks(): AsyncGenerator<Buffer> {}
 
 /**
- * Reads and checks path, query, preconditions and body of a request.
- * Throws invalid_argument INVALID_REQUEST with every problem, and what `body.ts` throws.
+ * Reads and checks path, query and preconditions of a request: all that comes before its body.
+ * Throws invalid_argument INVALID_REQUEST with every problem.
  */
-export async function readInput(
-  route: Route,
-  request: IncomingMessage,
-  params: Readonly<Record<string, unknown>>,
-  importBytes: number,
-): Promise<Input> {
+export function readHead(route: Route, request: IncomingMessage, params: Readonly<Record<string, unknown>>): Input {
   const path = check(route.params, params, '/path');
   const query = check(route.query, readQuery(request.url ?? ''), '/query');
-  const problems = [...path.problems, ...query.problems];
-  const match = matchOf(request.headers['if-match']);
-  const body = await readContent(route, request, problems);
+  const problems: FieldProblem[] = [...path.problems, ...query.problems];
   if (problems.length > 0) throw invalid(problems);
   return {
     params: path.value as Input['params'],
     query: query.value as Input['query'],
-    body: body.value,
-    bytes: body.bytes,
-    chunks: route.body?.kind === 'archive' ? upTo(request, importBytes) : noChunks(),
+    body: undefined,
+    bytes: nothing,
+    chunks: noChunks(),
     mediaType: mediaType(request),
-    match,
+    match: matchOf(request.headers['if-match']),
   };
 }
 
@@ -47,42 +41,52 @@ function matchOf(header: string | undefined): Match {
   return { any: false, parts, others };
 }
 
-async function readContent(
-  route: Route,
-  request: IncomingMessage,
-  problems: FieldProblem[],
-): Promise<{ bytes: Buffer; value: unknown }> {
+/**
+ * What the headers say of the body, judged before a byte of it is read: the most bytes it may have, or undefined when there is none
+ * to read. Throws too_large BODY_TOO_LARGE, unsupported_media_type MEDIA_TYPE_UNSUPPORTED, invalid_argument BODY_NOT_EXPECTED.
+ */
+export function expectBody(route: Route, request: IncomingMessage, importBytes: number): number | undefined {
   const { body } = route;
+  if (route.method === 'get' || !hasBody(request)) {
+    if (body?.kind === 'archive') checkArchive(body, request, importBytes);
+    return undefined;
+  }
   if (body === undefined) {
-    if (hasBody(request) && route.method !== 'get' && (await readBody(request, maxJsonBytes)).length > 0)
-      throw new AppError('invalid_argument', 'BODY_NOT_EXPECTED', {}, { message: 'This request takes no body' });
-    return { bytes: nothing, value: undefined };
+    if (announcedLength(request) !== undefined) throw notExpected();
+    return 0;
   }
-  if (body.kind === 'archive') {
-    checkType(request, (type) => body.types.includes(type), body.types.join(' or '));
-    return { bytes: nothing, value: undefined };
-  }
+  if (body.kind === 'archive') return checkArchive(body, request, importBytes);
   const maxBytes = body.maxBytes ?? maxJsonBytes;
+  checkType(request, isJson, 'application/json in UTF-8');
   checkLength(request, maxBytes);
-  if (hasBody(request)) checkType(request, isJson, 'application/json in UTF-8');
-  const bytes = await readBody(request, maxBytes);
-  if (body.kind === 'document') {
-    if (bytes.length === 0) parseJson(bytes);
-    return { bytes, value: undefined };
-  }
-  const checked = check(body.schema, parseJson(bytes));
-  problems.push(...checked.problems);
-  return { bytes, value: checked.value };
+  return maxBytes;
 }
 
-/** The chunks of an upload. Throws too_large BODY_TOO_LARGE when they are more than the limit. */
-async function* upTo(request: IncomingMessage, maxBytes: number): AsyncGenerator<Buffer> {
-  checkLength(request, maxBytes);
-  let size = 0;
-  for await (const chunk of request as AsyncIterable<Buffer>) {
-    size += chunk.length;
-    if (size > maxBytes) throw tooLarge(maxBytes);
-    yield chunk;
-  }
-  if (!request.complete) throw new AppError('invalid_argument', 'BODY_INCOMPLETE');
+function checkArchive(
+  body: Extract<BodySpec, { kind: 'archive' }>,
+  request: IncomingMessage,
+  importBytes: number,
+): number {
+  checkType(request, (type) => body.types.includes(type), body.types.join(' or '));
+  checkLength(request, importBytes);
+  return importBytes;
+}
+
+/** Of a body where none belongs; an empty one in chunks is as good as none. */
+export function notExpected(): AppError {
+  return new AppError('invalid_argument', 'BODY_NOT_EXPECTED', {}, { message: 'This request takes no body' });
+}
+
+/**
+ * A body's value as its route wants it; that of a document its owner reads.
+ * Throws invalid_argument BODY_MISSING, MALFORMED_JSON, INVALID_REQUEST.
+ */
+export function valueOf(route: Route, bytes: Buffer): unknown {
+  const { body } = route;
+  if (body === undefined || body.kind === 'archive') return undefined;
+  if (body.kind === 'document') return bytes.length === 0 ? parseJson(bytes) : undefined;
+  boundJson(bytes);
+  const checked = check(body.schema, parseJson(bytes));
+  if (checked.problems.length > 0) throw invalid(checked.problems);
+  return checked.value;
 }

@@ -2,7 +2,7 @@
 export class HttpRefusal extends Error {
   override readonly name = 'HttpRefusal';
   constructor(
-    readonly status: 405 | 408 | 431,
+    readonly status: 405 | 408 | 417 | 431,
     readonly reason: string,
     readonly title: string,
     readonly headers: Readonly<Record<string, string>> = {},

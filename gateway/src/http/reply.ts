@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { etagOf, isKnown } from './etag.js';
+import { endAnswer } from './linger.js';
 import type { ProblemAnswer } from './problem.js';
 import type { Reply } from './route.js';
 
@@ -16,12 +17,12 @@ export function sendReply(request: IncomingMessage, response: ServerResponse, re
     response.setHeader('etag', etag);
     const { 'if-none-match': known } = request.headers;
     const isRead = request.method === 'GET' || request.method === 'HEAD';
-    if (isRead && known !== undefined && isKnown(known, etag)) return end(response, 304);
+    if (isRead && known !== undefined && isKnown(known, etag)) return end(request, response, 304);
   }
-  if (json === undefined) return end(response, reply.status);
+  if (json === undefined) return end(request, response, reply.status);
   response.setHeader('content-type', reply.contentType ?? 'application/json; charset=utf-8');
   response.setHeader('content-length', Buffer.byteLength(json));
-  return end(response, reply.status, json);
+  return end(request, response, reply.status, json);
 }
 
 /** Writes a problem. What the client is still sending is not waited for. */
@@ -32,19 +33,13 @@ export function sendProblem(request: IncomingMessage, response: ServerResponse, 
   }
   for (const name of ['etag', 'commit', 'location', 'content-location']) response.removeHeader(name);
   for (const [name, value] of Object.entries(problem.headers)) response.setHeader(name, value);
-  if (!request.complete) {
-    response.setHeader('connection', 'close');
-    // Read a little further, so that a client in the middle of sending gets to see the answer.
-    request.resume();
-    setTimeout(() => request.socket.destroy(), 2_000).unref();
-  }
   const json = JSON.stringify(problem.body);
   response.setHeader('content-length', Buffer.byteLength(json));
-  return end(response, problem.status, json);
+  return end(request, response, problem.status, json);
 }
 
-function end(response: ServerResponse, status: number, body?: string): number {
+function end(request: IncomingMessage, response: ServerResponse, status: number, body?: string): number {
   response.statusCode = status;
-  response.end(body);
+  endAnswer(request, response, body);
   return status;
 }

@@ -7,6 +7,10 @@ import type { Owner, Peers } from '../peers.js';
 import type { JoinedReads } from '../joined-reads.js';
 import type { ReviewStates } from '../review-states.js';
 import type { Match } from './etag.js';
+import type { Reason } from './reasons.js';
+
+/** Resources, as the documentation groups routes. */
+export type Tag = 'Courses' | 'Lessons' | 'Nodes' | 'Imports' | 'History' | 'Branches' | 'Documents';
 
 export type Method = 'get' | 'post' | 'put' | 'patch' | 'delete';
 
@@ -46,6 +50,8 @@ export interface Reply {
   readonly contentLocation?: string;
   /** Sent instead of application/json. */
   readonly contentType?: string;
+  /** The owner of the effect found that the same request had come before. */
+  readonly replayed?: boolean;
 }
 
 /** A checked request. */
@@ -74,8 +80,8 @@ export interface Context {
   readonly read: CallOptions;
   /** For the one call that has the effect: carries the command. */
   readonly write: CallOptions;
-  /** The same request with the caller's rights on another course: one that was made just now. */
-  within(courseId: string): Promise<Context>;
+  /** The same request with the rights that the maker of a course needs to be told how it began. */
+  asMaker(courseId: string): Promise<Context>;
   /** Forgets who may do what with a course: this request has changed it. */
   forget(courseId: string): void;
   /** A service's cursor, sealed for this list; null when the list ends. */
@@ -91,6 +97,8 @@ export interface RouteSpec<P extends z.ZodObject, Q extends z.ZodObject, B> {
   readonly path: string;
   /** Row of the feature list. */
   readonly feature: string;
+  /** The resource it belongs to, as the documentation groups them. */
+  readonly tag: Tag;
   readonly summary: string;
   readonly description?: string;
   readonly params: P;
@@ -103,8 +111,12 @@ export interface RouteSpec<P extends z.ZodObject, Q extends z.ZodObject, B> {
   readonly current?: (input: Input<z.output<P>, z.output<Q>, B>, context: Context) => Promise<Reply>;
   /** Shape of each successful status; null for no body. */
   readonly responses: Readonly<Record<number, z.ZodType | null>>;
+  /** Media type of the answer; application/json unless told. */
+  readonly answers?: string;
+  /** Reasons of refusals beyond those that follow from the rest of the route. */
+  readonly reasons?: readonly Reason[];
   readonly handle: (input: Input<z.output<P>, z.output<Q>, B>, context: Context) => Promise<Reply>;
-  /** The first answer again, from what the effect's transaction kept. */
+  /** The first answer again, from what the effect's transaction kept; of an archive its owner finds that out himself. */
   readonly replay?: (
     result: Readonly<Record<string, unknown>>,
     input: Input<z.output<P>, z.output<Q>, B>,
@@ -123,10 +135,8 @@ type BodyOf<S> = S extends { readonly kind: 'json'; readonly schema: infer Z ext
 export function route<P extends z.ZodObject, Q extends z.ZodObject, S extends BodySpec | undefined = undefined>(
   spec: Omit<RouteSpec<P, Q, BodyOf<S>>, 'body'> & { readonly body?: S },
 ): Route {
-  if (
-    (spec.method !== 'get') !== (spec.write !== undefined) ||
-    (spec.write !== undefined) !== (spec.replay !== undefined)
-  )
+  const isReplayed = spec.write !== undefined && spec.body?.kind !== 'archive';
+  if ((spec.method !== 'get') !== (spec.write !== undefined) || isReplayed !== (spec.replay !== undefined))
     throw new Error(`${spec.method} ${spec.path}: a write names its owner and how it is replayed, a read does not`);
   return spec as unknown as Route;
 }

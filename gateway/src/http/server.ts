@@ -15,6 +15,14 @@ export interface HttpServer extends Part {
 
 const graceMs = 10_000;
 const sweepMs = 20;
+/** How long a client is waited for: headers at once, an upload may take its time; other bodies have shorter limits of their own. */
+const patience = {
+  headersTimeout: 4_000,
+  requestTimeout: 10 * 60_000,
+  keepAliveTimeout: 65_000,
+  // What is over its time is looked for this often.
+  connectionsCheckingInterval: 1_000,
+};
 
 /** The HTTP port. Stops by refusing readiness and new connections, letting requests under way end, then closing what is left. */
 export function httpServer(app: Express, options: { readonly host: string; readonly port: number }): HttpServer {
@@ -25,10 +33,12 @@ export function httpServer(app: Express, options: { readonly host: string; reado
     port: () => (server?.address() as AddressInfo).port,
     isStopping: () => stopping,
     async start() {
-      server = createServer({ maxHeaderSize: 16 * 1024, keepAliveTimeout: 65_000, headersTimeout: 15_000 }, app);
-      // An upload may take its time; other bodies have a shorter limit of their own.
-      server.requestTimeout = 10 * 60_000;
+      server = createServer({ ...patience, maxHeaderSize: 16 * 1024 }, app);
       server.maxRequestsPerSocket = 0;
+      // Told to go on only when its body is read: by then its sender may do what is asked.
+      server.on('checkContinue', app);
+      // Node itself would refuse any other expectation without a body.
+      server.on('checkExpectation', app);
       server.on('clientError', (error: NodeJS.ErrnoException, socket) => refuse(error, socket as Socket));
       await new Promise<void>((resolve, reject) =>
         server!.once('error', reject).listen(options.port, options.host, resolve),

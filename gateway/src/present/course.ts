@@ -76,6 +76,12 @@ export function staffCourse(facts: CourseFacts): Reply {
   return { status: 200, body, etag: [courseSelf(repository, record), tree], head: repository.head };
 }
 
+/** A course as it was when it had been made: not yet published, nothing of it in review. */
+export function newCourse(first: CourseRepository, record: CourseRecord): Reply {
+  const repository = { ...first, publishedCommit: '', publishedTree: '', publishedVersion: 0, latestVersion: 0 };
+  return staffCourse({ repository, record, review: { state: 'none', tree: '', knownTree: '' }, atHead: false });
+}
+
 /** A course as learners see it: its published snapshot, and no hash of anything they do not see whole. */
 export function learnersCourse(repository: CourseRepository, record: CourseRecord): Reply {
   const body: CourseJson = {

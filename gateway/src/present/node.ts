@@ -14,6 +14,7 @@ export function nodeJson(node: Node, learner: boolean): NodeJson {
     title,
     fields,
     body: learner ? null : orNull(node.body),
+    audience: node.audience === '' ? 'learner' : (node.audience as NodeJson['audience']),
     ...(node.source && !learner ? { source: { format: node.source.format, key: node.source.key } } : {}),
     commit: learner ? null : node.commit,
     updatedAt: timeOf(node.updatedAt),

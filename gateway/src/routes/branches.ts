@@ -1,3 +1,4 @@
+import { Branch } from '@coursewright/proto/coursewright/versioning/v1/versioning';
 import { z } from 'zod';
 import { route, type Context, type Reply, type Route } from '../http/route.js';
 import { branchJson, branchReply } from '../present/branch.js';
@@ -15,6 +16,7 @@ const listBranches = route({
   method: 'get',
   path: '/courses/{id}/branches',
   feature: 'D5',
+  tag: 'Branches',
   summary: 'List the branches of a course',
   params: common.byId,
   query: z.strictObject(common.page),
@@ -31,6 +33,7 @@ const createBranch = route({
   method: 'post',
   path: '/courses/{id}/branches',
   feature: 'D5',
+  tag: 'Branches',
   summary: 'Make a branch',
   params: common.byId,
   query: common.noQuery,
@@ -38,29 +41,40 @@ const createBranch = route({
   permission: { of: 'course', param: 'id', action: 'course.write' },
   write: 'versioning',
   responses: { 201: branchShape },
+  reasons: ['NAME_INVALID', 'NAME_TAKEN', 'METADATA_TOO_LARGE', 'REF_NOT_FOUND'],
   async handle({ params, body }, context) {
     const { name, from = '', metadata = {} } = body;
     const request = { courseId: params.id, name, from, protected: body.protected ?? false, metadata };
-    return made(branchReply(await context.peers.versioning.createBranch(request, context.write)), params.id, name);
+    return made(await context.peers.versioning.createBranch(request, context.write));
   },
-  replay: async (_result, { params, body }, open) =>
-    made(await readBranch(await open(), body.name), params.id, body.name),
+  async replay(result, { params, body }, open) {
+    const context = await open();
+    const kept = Branch.fromJSON(result);
+    // Kept by a release that remembered no more than the branch's id: then as it is now.
+    if (kept.head !== '') return made(kept);
+    const now = await context.peers.versioning.getBranch({ courseId: params.id, name: body.name }, context.read);
+    return made(now);
+  },
 });
 
-function made(reply: Reply, courseId: string, name: string): Reply {
-  return { ...reply, status: 201, location: `/courses/${courseId}/branches/${encodeURIComponent(name)}` };
+/** A branch as it began; it may have moved or be gone since. */
+function made(branch: Branch): Reply {
+  const location = `/courses/${branch.courseId}/branches/${encodeURIComponent(branch.name)}`;
+  return { ...branchReply(branch), status: 201, location };
 }
 
 const getBranch = route({
   method: 'get',
   path: '/courses/{id}/branches/{name}',
   feature: 'D5',
+  tag: 'Branches',
   summary: 'Read a branch: its head, and where it stands against the one it was made from',
   description: 'A slash in the name is written %2F.',
   params: branchParams,
   query: common.noQuery,
   permission: mayRead,
   responses: { 200: branchShape },
+  reasons: ['BRANCH_NOT_FOUND'],
   handle: ({ params }, context) => readBranch(context, params.name),
 });
 

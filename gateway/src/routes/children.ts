@@ -47,6 +47,7 @@ function listRoute(children: Children): Route {
     method: 'get',
     path: children.path,
     feature: 'A2',
+    tag: 'Nodes',
     summary: `List the ${children.what}, in order`,
     params: common.byId,
     query: listQuery,
@@ -97,6 +98,7 @@ function addRoute<S extends z.ZodType<NewNode>>(children: Children, schema: S, w
     method: 'post',
     path: children.path,
     feature: 'A2',
+    tag: 'Nodes',
     summary: `Add ${what}`,
     params: common.byId,
     query: commitQuery,
@@ -104,6 +106,7 @@ function addRoute<S extends z.ZodType<NewNode>>(children: Children, schema: S, w
     permission: { of: children.parent === null ? 'course' : 'node', param: 'id', action: 'course.write' },
     write: 'versioning',
     responses: { 201: nodeShape },
+    reasons: ['OPS_REFUSED', 'PARENT_GONE', 'NODE_NOT_FOUND'],
     async handle({ params, query, body }, context) {
       const { courseId } = context.course;
       const { title, fields, position, kind } = body as NewNode;
@@ -143,6 +146,7 @@ const allChildren = route({
   method: 'get',
   path: childrenPath,
   feature: 'A2',
+  tag: 'Nodes',
   summary: 'List all children of a node, in order; goes on where an outline stopped',
   params: common.byId,
   query: listQuery,
@@ -156,6 +160,7 @@ const getOutline = route({
   method: 'get',
   path: '/courses/{id}/outline',
   feature: 'A2',
+  tag: 'Nodes',
   summary: "Read a course's tree down to its modules, or deeper",
   description:
     'At most 1,000 children a node; `next` in a node goes on with GET /nodes/{id}/children and the same branch or at.',

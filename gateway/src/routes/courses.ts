@@ -3,11 +3,11 @@ import { CourseRecord } from '@coursewright/proto/coursewright/catalog/v1/catalo
 import { Part } from '@coursewright/proto/coursewright/versioning/v1/versioning';
 import { expected, isExpected, type Match } from '../http/etag.js';
 import { route, type Context, type Reply, type Route } from '../http/route.js';
-import { courseSelf, listedCourse } from '../present/course.js';
+import { courseSelf, listedCourse, newCourse } from '../present/course.js';
 import * as common from '../shapes/common.js';
 import * as shapes from '../shapes/course.js';
 import { commitFields, commitOf, keptCommit, refOf, repointed } from './common.js';
-import { readCourse, writtenCourse } from './read-course.js';
+import { readCourse } from './read-course.js';
 import { z } from 'zod';
 
 const commitQuery = z.strictObject(common.commitQuery);
@@ -16,6 +16,7 @@ const listCourses = route({
   method: 'get',
   path: '/courses',
   feature: 'A3',
+  tag: 'Courses',
   summary: 'Find courses: search, filter, sort, page by page',
   description:
     'Staff find their courses as drafts; everybody finds what is published. A projection: behind by an event.',
@@ -54,6 +55,7 @@ const createCourse = route({
   method: 'post',
   path: '/courses',
   feature: 'A1',
+  tag: 'Courses',
   summary: 'Make a course',
   params: common.noQuery,
   query: common.noQuery,
@@ -61,6 +63,7 @@ const createCourse = route({
   permission: { of: 'platform', action: 'course.create' },
   write: 'catalog',
   responses: { 201: shapes.courseShape },
+  reasons: ['OPS_REFUSED'],
   async handle({ body }, context) {
     const fields = Object.fromEntries(Object.entries(toFields(body)).filter(([, value]) => value !== null));
     const creating = context.peers.catalog.createCourse({ fields }, context.write);
@@ -69,17 +72,19 @@ const createCourse = route({
   replay: async (result, _input, open) => created(CourseRecord.fromJSON(result), await open()),
 });
 
-/** The new course, read with the rights that its maker has on it now. */
+/** The course as it began: its row as it was kept, its first commit read again. It may have changed or be gone since. */
 async function created(record: CourseRecord, context: Context): Promise<Reply> {
-  const inside = await context.within(record.courseId);
-  const reply = await writtenCourse(inside, record.commit);
-  return { ...reply, status: 201, location: `/courses/${record.courseId}` };
+  const { courseId, commit } = record;
+  const maker = await context.asMaker(courseId);
+  const repository = await maker.peers.versioning.getCourse({ courseId, ref: commit }, maker.read);
+  return { ...newCourse(repository, record), status: 201, commit, location: `/courses/${courseId}` };
 }
 
 const getCourse = route({
   method: 'get',
   path: '/courses/{id}',
   feature: 'A1',
+  tag: 'Courses',
   summary: 'Read a course',
   params: common.byId,
   query: z.strictObject(common.place),
@@ -99,6 +104,7 @@ const replaceCourse = route({
   method: 'put',
   path: '/courses/{id}',
   feature: 'A1',
+  tag: 'Courses',
   summary: 'Set all fields of a course',
   params: common.byId,
   query: commitQuery,
@@ -107,6 +113,7 @@ const replaceCourse = route({
   write: 'versioning',
   current,
   responses: { 200: shapes.courseShape },
+  reasons: ['OPS_REFUSED'],
   handle: (input, context) => changeCourse(toFields(input.body), input, context),
   replay: async (result, _input, open) => changedCourse(result, await open()),
 });
@@ -115,6 +122,7 @@ const patchCourse = route({
   method: 'patch',
   path: '/courses/{id}',
   feature: 'A1',
+  tag: 'Courses',
   summary: 'Change some fields of a course',
   params: common.byId,
   query: commitQuery,
@@ -123,6 +131,7 @@ const patchCourse = route({
   write: 'versioning',
   current,
   responses: { 200: shapes.courseShape },
+  reasons: ['OPS_REFUSED'],
   handle: (input, context) => changeCourse(toFields(input.body), input, context),
   replay: async (result, _input, open) => changedCourse(result, await open()),
 });
@@ -161,6 +170,7 @@ const deleteCourse = route({
   method: 'delete',
   path: '/courses/{id}',
   feature: 'A1',
+  tag: 'Courses',
   summary: 'Delete a course; an admin can restore it',
   params: common.byId,
   query: common.noQuery,
@@ -169,26 +179,40 @@ const deleteCourse = route({
   current: (_input, context) => readCourse(context, ''),
   responses: { 204: null },
   async handle({ match }, context) {
-    const { peers, read, write, course } = context;
-    const { courseId } = course;
-    const [repository, record] = await Promise.all([
-      peers.versioning.getCourse({ courseId, ref: '' }, read),
-      peers.catalog.getCourse({ courseId }, read),
-    ]);
-    const isSame = isExpected(match, 0, courseSelf(repository, record)) && isExpected(match, 1, repository.tree);
-    if (!isSame) throw new AppError('stale', 'STALE', { head: repository.head });
-    const { revision } = record;
-    await peers.catalog.deleteCourse({ courseId, ...(match.any ? {} : { expectedRevision: revision }) }, write);
+    const { courseId } = context.course;
+    const expected = match.any ? {} : await expectations(match, context);
+    await context.peers.catalog.deleteCourse({ courseId, ...expected }, context.write);
     context.forget(courseId);
     return { status: 204 };
   },
   replay: async () => ({ status: 204 }),
 });
 
+/**
+ * What the client's tag says, in the words of the owners, who compare it under their locks. The tag holds the registry's revision
+ * only within a hash, so it is found by reading; what does not fit any more is stale already. Throws stale STALE.
+ */
+async function expectations(
+  match: Match,
+  context: Context,
+): Promise<{ expectedRevision: number; expectedTree: string }> {
+  const { peers, read, course } = context;
+  const { courseId } = course;
+  const [repository, record] = await Promise.all([
+    peers.versioning.getCourse({ courseId, ref: '' }, read),
+    peers.catalog.getCourse({ courseId }, read),
+  ]);
+  const expectedTree = expected(match, 1);
+  const isSame = isExpected(match, 0, courseSelf(repository, record)) && common.hashForm.test(expectedTree);
+  if (!isSame) throw new AppError('stale', 'STALE', { head: repository.head });
+  return { expectedRevision: record.revision, expectedTree };
+}
+
 const restoreCourse = route({
   method: 'post',
   path: '/courses/{id}/restore',
   feature: 'A1',
+  tag: 'Courses',
   summary: 'Bring a deleted course back',
   params: common.byId,
   query: common.noQuery,

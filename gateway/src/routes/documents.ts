@@ -7,6 +7,8 @@ import * as common from '../shapes/common.js';
 
 const open = { params: common.noQuery, query: common.noQuery, permission: { of: 'public' } } as const;
 const anyJson = z.looseObject({});
+const schemaType = 'application/schema+json';
+const htmlType = 'text/html';
 
 /** What describes the API itself; made once, from the table that routes it. */
 export function documentRoutes(publicUrl: string, all: () => readonly Route[]): readonly Route[] {
@@ -19,6 +21,7 @@ export function documentRoutes(publicUrl: string, all: () => readonly Route[]): 
       method: 'get',
       path: '/openapi.json',
       feature: 'F3',
+      tag: 'Documents',
       summary: 'This document',
       responses: { 200: anyJson },
       async handle() {
@@ -31,25 +34,24 @@ export function documentRoutes(publicUrl: string, all: () => readonly Route[]): 
       method: 'get',
       path: '/schemas/lesson-content',
       feature: 'B1',
+      tag: 'Documents',
       summary: 'The JSON Schema of a lesson document',
+      answers: schemaType,
       responses: { 200: anyJson },
-      handle: async () => ({
-        status: 200,
-        json: schema,
-        etag: [],
-        contentType: 'application/schema+json; charset=utf-8',
-      }),
+      handle: async () => ({ status: 200, json: schema, etag: [], contentType: `${schemaType}; charset=utf-8` }),
     }),
     route({
       ...open,
       method: 'get',
       path: '/docs',
       feature: 'F3',
+      tag: 'Documents',
       summary: 'The routes as a page',
-      responses: { 200: anyJson },
+      answers: htmlType,
+      responses: { 200: z.string() },
       async handle() {
         page ??= docsPage(all());
-        return { status: 200, json: page, etag: [], contentType: 'text/html; charset=utf-8' };
+        return { status: 200, json: page, etag: [], contentType: `${htmlType}; charset=utf-8` };
       },
     }),
   ];

@@ -1,5 +1,5 @@
-import type { Import, StartImportRequest } from '@coursewright/proto/coursewright/content/v1/content';
-import { route, type Context, type Reply, type Route } from '../http/route.js';
+import type { StartImportRequest } from '@coursewright/proto/coursewright/content/v1/content';
+import { route, type Route } from '../http/route.js';
 import { importReply } from '../present/import.js';
 import * as common from '../shapes/common.js';
 import { importQuery, importShape } from '../shapes/import.js';
@@ -10,6 +10,7 @@ const startImport = route({
   method: 'post',
   path: '/imports',
   feature: 'B4',
+  tag: 'Imports',
   summary: 'Import a course from an archive; the body is the archive itself',
   description: 'Answers as soon as the archive is stored; the import goes on as a job. Follow it at its Location.',
   params: common.noQuery,
@@ -18,16 +19,17 @@ const startImport = route({
   permission: { of: 'import-target', inCourse: 'course.write', onPlatform: 'course.create' },
   write: 'content',
   responses: { 202: importShape },
+  reasons: ['ARCHIVE_TOO_LARGE', 'ARCHIVE_TYPE_MISMATCH', 'EMPTY_ARCHIVE'],
   async handle({ query, chunks, mediaType }, context) {
     const header = {
       format: query.format,
       courseId: query.course ?? '',
       mediaType: mediaType === 'application/zip' ? mediaType : 'application/gzip',
     };
-    return started(await context.peers.content.startImport(messages(header, chunks), context.write));
+    // Content reads the bytes and so knows whether they came before under this key: then this is the import that they began.
+    const job = await context.peers.content.startImport(messages(header, chunks), context.write);
+    return { ...importReply(job, 202), location: `/imports/${job.id}`, replayed: job.replayed };
   },
-  // What is kept names the import; how far it is by now is asked anew.
-  replay: async (result, _input, open) => started(await find(await open(), String(result['importId']))),
 });
 
 /** The upload as the contract's stream: the header, then bytes as they arrive. */
@@ -42,24 +44,18 @@ async function* messages(
   }
 }
 
-function find(context: Context, id: string): Promise<Import> {
-  return context.peers.content.getImport({ id }, context.read);
-}
-
-function started(job: Import): Reply {
-  return { ...importReply(job, 202), location: `/imports/${job.id}` };
-}
-
 const getImport = route({
   method: 'get',
   path: '/imports/{id}',
   feature: 'B4',
+  tag: 'Imports',
   summary: 'See how far an import is, and what did not map',
   params: common.byId,
   query: common.noQuery,
   permission: { of: 'import', param: 'id' },
   responses: { 200: importShape },
-  handle: async ({ params }, context) => importReply(await find(context, params.id), 200),
+  handle: async ({ params }, context) =>
+    importReply(await context.peers.content.getImport({ id: params.id }, context.read), 200),
 });
 
 /** B4. */

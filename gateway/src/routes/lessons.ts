@@ -19,6 +19,7 @@ const getContent = route({
   method: 'get',
   path: '/lessons/{id}/content',
   feature: 'B1',
+  tag: 'Lessons',
   summary: "Read a lesson's document as it was written",
   description: 'For staff; learners read GET /lessons/{id}/rendered. A lesson without a document has the empty one.',
   params: common.byId,
@@ -32,6 +33,7 @@ const putContent = route({
   method: 'put',
   path: '/lessons/{id}/content',
   feature: 'B1',
+  tag: 'Lessons',
   summary: "Save a lesson's document",
   description: 'Ids of items that are sent back are kept; items without one take that of the same item, or a new one.',
   params: common.byId,
@@ -44,6 +46,7 @@ const putContent = route({
   write: 'versioning',
   current: ({ params, query }, context) => readLesson(context, params.id, query.branch ?? ''),
   responses: { 200: lessonShape },
+  reasons: ['INVALID_LESSON', 'LESSON_TOO_LARGE', 'NOT_A_LESSON', 'NODE_GONE'],
   async handle({ params, query, bytes, match }, context) {
     const { courseId } = context.course;
     const request = {
@@ -90,6 +93,7 @@ const getRendered = route({
   method: 'get',
   path: '/lessons/{id}/rendered',
   feature: 'B2',
+  tag: 'Lessons',
   summary: 'Read a lesson as safe HTML, as much of it as the reader may see',
   params: common.byId,
   query: place,

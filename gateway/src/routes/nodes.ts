@@ -26,6 +26,7 @@ const getNode = route({
   method: 'get',
   path: '/nodes/{id}',
   feature: 'A2',
+  tag: 'Nodes',
   summary: 'Read a node of a course',
   params: common.byId,
   query: z.strictObject(common.place),
@@ -47,6 +48,7 @@ const patchNode = route({
   method: 'patch',
   path: '/nodes/{id}',
   feature: 'A2',
+  tag: 'Nodes',
   summary: 'Rename a node, change its fields, move or reorder it, in one commit',
   params: common.byId,
   query: commitQuery,
@@ -55,6 +57,7 @@ const patchNode = route({
   write: 'versioning',
   current,
   responses: { 200: nodeShape },
+  reasons: ['NODE_IS_COURSE', 'NODE_GONE', 'PARENT_GONE', 'OPS_REFUSED'],
   handle: (input, context) => changeNode(input.body, input, context),
   async replay(result, { params }, open) {
     const response = keptCommit(result);
@@ -101,6 +104,7 @@ const deleteNode = route({
   method: 'delete',
   path: '/nodes/{id}',
   feature: 'A2',
+  tag: 'Nodes',
   summary: 'Remove a node and everything below it',
   params: common.byId,
   query: commitQuery,
@@ -108,6 +112,7 @@ const deleteNode = route({
   write: 'versioning',
   current,
   responses: { 204: null },
+  reasons: ['NODE_IS_COURSE'],
   async handle(input, context) {
     const { courseId } = context.course;
     const nodeId = input.params.id;

@@ -30,7 +30,8 @@ export function listOf<T extends z.ZodType, X extends z.ZodRawShape>(
 }
 
 const idForm = /^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;
-const hashForm = /^[A-Za-z0-9_-]{43}$/;
+/** A hash as the API writes it. */
+export const hashForm = /^[A-Za-z0-9_-]{43}$/;
 
 export const id = z.string().regex(idForm).describe('UUIDv7');
 export const hash = z.string().describe('sha-256, base64url');

@@ -14,6 +14,7 @@ export const nodeShape = common.answer('Node', {
   title: z.string(),
   fields: common.free,
   body: common.hash.nullable(),
+  audience: z.enum(['learner', 'author', 'grader']).describe('Whom it is for, with all that is below it'),
   source: common.source.optional(),
   commit: common.hash.nullable(),
   updatedAt: common.time,

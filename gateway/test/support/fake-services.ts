@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import type { LessonDocument } from '@coursewright/course-model/lesson';
 import { anyone } from '@coursewright/platform/testing/anyone';
 import { normalizeLesson } from '@coursewright/course-model/normalize-lesson';
@@ -6,7 +7,13 @@ import { AppError } from '@coursewright/platform/errors';
 import { newId, toHash } from '@coursewright/platform/ids';
 import { serve, type Served } from '@coursewright/platform/rpc-server';
 import { CatalogServiceDefinition, CourseRecord } from '@coursewright/proto/coursewright/catalog/v1/catalog';
-import { ContentServiceDefinition, Import } from '@coursewright/proto/coursewright/content/v1/content';
+import {
+  ContentServiceDefinition,
+  Import,
+  type BodyDiff,
+  type BodyPair,
+} from '@coursewright/proto/coursewright/content/v1/content';
+import type { PartialOf } from '@coursewright/platform/rpc-definition';
 import { ReviewServiceDefinition } from '@coursewright/proto/coursewright/review/v1/review';
 import { CommitRequest, Part } from '@coursewright/proto/coursewright/versioning/v1/versioning';
 import { FakeRequests, hashOf, type FakeVersioning } from './fake-versioning.js';
@@ -21,6 +28,11 @@ export class FakeCatalog {
   readonly courses = new Map<string, Registered>();
   readonly requests = new FakeRequests();
   readonly accessAsked: string[] = [];
+  /** First fingerprints of clients' keys, by actor and key. */
+  readonly claims = new Map<string, string>();
+  /** Runs before a key is claimed, and before a deletion looks at anything. */
+  beforeClaim: () => Promise<void> = async () => undefined;
+  beforeDelete: () => Promise<void> = async () => undefined;
   constructor(private readonly versioning: FakeVersioning) {}
 
   add(owner: string, fields: Record<string, unknown>): CourseRecord {
@@ -44,7 +56,13 @@ export class FakeCatalog {
       throw new AppError('unimplemented', 'UNIMPLEMENTED');
     };
     return serve(CatalogServiceDefinition, anyone(CatalogServiceDefinition), {
-      claimKey: async () => ({ matches: true }),
+      claimKey: async ({ actor, key, fingerprint }, call) => {
+        if (call.actor.sub !== 'service:gateway') throw new AppError('permission_denied', 'FORBIDDEN');
+        await this.beforeClaim();
+        const first = this.claims.get(`${actor}\n${key}`) ?? fingerprint;
+        this.claims.set(`${actor}\n${key}`, first);
+        return { matches: first === fingerprint };
+      },
       registerCourse: unused,
       putMember: unused,
       listMembers: unused,
@@ -54,8 +72,10 @@ export class FakeCatalog {
         return record;
       },
       getCourse: async ({ courseId }, call) => {
-        if (rolesOn(call.actor, courseId).length === 0) throw new AppError('not_found', 'COURSE_NOT_FOUND');
-        return this.#of(courseId).record;
+        const { record } = this.#of(courseId);
+        const isHidden = record.deletedAt !== undefined && !call.actor.roles.includes('admin');
+        if (isHidden || rolesOn(call.actor, courseId).length === 0) throw new AppError('not_found', 'COURSE_NOT_FOUND');
+        return record;
       },
       listCourses: async (request, call) => {
         if (request.sort === 'relevance' && request.query === '') {
@@ -72,10 +92,14 @@ export class FakeCatalog {
         const facets = request.facets ? [{ name: 'topic', values: [{ value: 'Law', count: 2 }] }] : [];
         return { courses, next: end < mine.length ? String(end) : '', facets };
       },
-      deleteCourse: async ({ courseId, expectedRevision }, call) => {
+      deleteCourse: async ({ courseId, expectedRevision, expectedTree }, call) => {
+        await this.beforeDelete();
         const { record } = this.#of(courseId);
         if (expectedRevision !== undefined && expectedRevision !== record.revision)
           throw new AppError('stale', 'STALE');
+        const { commit } = this.versioning.at(courseId, '');
+        const { treeEtag } = this.versioning.node(courseId, commit.tree, courseId);
+        if (expectedTree !== '' && expectedTree !== treeEtag) throw new AppError('stale', 'STALE');
         Object.assign(record, { deletedAt: new Date(), revision: record.revision + 1 });
         this.requests.keep(call, CourseRecord.toJSON(record) as Record<string, unknown>);
         return record;
@@ -91,12 +115,13 @@ export class FakeCatalog {
         this.accessAsked.push(`${courseId} ${subject}`);
         const found = this.courses.get(courseId);
         if (!found || found.record.deletedAt) return { exists: false, deleted: found !== undefined };
-        const { published } = this.versioning.repository(courseId);
-        return { exists: true, roles: found.members.get(subject) ?? [], publishedCommit: published };
+        return { exists: true, roles: found.members.get(subject) ?? [] };
       },
     });
   }
 }
+
+type PartialDiff = Omit<PartialOf<typeof BodyDiff>, 'nodeId'>;
 
 /** Bodies and imports in memory. */
 export class FakeContent {
@@ -104,6 +129,10 @@ export class FakeContent {
   readonly imports = new Map<string, Import>();
   readonly requests = new FakeRequests();
   uploaded = 0;
+  /** What differs in a pair of bodies; replaced by tests of large ones. */
+  diff: (pair: BodyPair) => PartialDiff | Promise<PartialDiff> = ({ from, to }) => ({
+    changes: [{ pointer: '/materials/a/content', change: 'edited', from, to, hunks: [{ lines: ['-a', '+b'] }] }],
+  });
   /** Refuses imports before it has read them. */
   refusal: AppError | undefined;
   constructor(private readonly versioning: FakeVersioning) {}
@@ -160,24 +189,29 @@ export class FakeContent {
         return { lessonId, courseId, commit: isLearner ? '' : ref, hash: isLearner ? hashOf(`keyed ${hash}`) : hash };
       },
       diffBodies: async ({ pairs }) => ({
-        diffs: pairs.map(({ nodeId, from, to }) => ({
-          nodeId,
-          changes: [{ pointer: '/materials/a/content', change: 'edited', from, to, hunks: [{ lines: ['-a', '+b'] }] }],
-        })),
+        diffs: await Promise.all(pairs.map(async (pair) => ({ nodeId: pair.nodeId, ...(await this.diff(pair)) }))),
       }),
       startImport: async (requests, call) => {
         if (this.refusal) throw this.refusal;
         let header: { format: string; courseId: string } | undefined;
+        const bytes = createHash('sha256');
         for await (const { part } of requests) {
           if (part?.$case === 'header') header = part.value;
-          else this.uploaded += part?.value.length ?? 0;
+          else {
+            this.uploaded += part?.value.length ?? 0;
+            bytes.update(part?.value ?? '');
+          }
         }
+        const fingerprint = `${call.command?.fingerprint} ${bytes.digest('base64url')}`;
+        const before = this.requests.kept.get(`${call.actor.sub}\n${call.command?.id}`);
+        if (before && before.fingerprint !== fingerprint) throw new AppError('unprocessable', 'IDEMPOTENCY_KEY_REUSED');
+        if (before) return { ...this.imports.get(String(before.result['importId']))!, replayed: true };
         const job = Import.fromPartial({
           ...{ id: newId(), format: header?.format ?? '', courseId: header?.courseId ?? '', state: 'running' },
           ...{ startedBy: call.actor.sub, startedAt: new Date(0), revision: 1 },
         });
         this.imports.set(job.id, job);
-        this.requests.keep(call, { importId: job.id });
+        this.requests.keep({ ...call, command: { ...call.command!, fingerprint } }, { importId: job.id });
         return job;
       },
       getImport: async ({ id }) => this.imports.get(id)!,

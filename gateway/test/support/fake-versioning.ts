@@ -7,11 +7,14 @@ import type { CallContext, Command } from '@coursewright/platform/rpc-call';
 import { serve, type Served } from '@coursewright/platform/rpc-server';
 import { NodeKind } from '@coursewright/proto/coursewright/common/v1/common';
 import { RecallOutcome, RequestServiceDefinition } from '@coursewright/proto/coursewright/common/v1/requests';
+import type { PartialOf } from '@coursewright/platform/rpc-definition';
 import {
+  Branch,
   CommitResponse,
   Part,
   VersioningServiceDefinition,
   type CommitRequest,
+  type CompareItem,
   type Node,
 } from '@coursewright/proto/coursewright/versioning/v1/versioning';
 
@@ -47,6 +50,8 @@ interface FakeRepository {
 export class FakeRequests {
   readonly kept = new Map<string, { fingerprint: string; result: Record<string, unknown> }>();
   readonly open = new Set<string>();
+  /** Runs before a key is looked for. */
+  beforeRecall: () => Promise<void> = async () => undefined;
   readonly seen: Command[] = [];
 
   keep(call: CallContext, result: Record<string, unknown>): void {
@@ -58,6 +63,7 @@ export class FakeRequests {
   served(): Served {
     return serve(RequestServiceDefinition, anyone(RequestServiceDefinition), {
       recall: async ({ actor, key, fingerprint }) => {
+        await this.beforeRecall();
         if (this.open.has(key)) return { outcome: RecallOutcome.IN_FLIGHT };
         const found = this.kept.get(`${actor}\n${key}`);
         if (!found) return { outcome: RecallOutcome.NONE };
@@ -72,8 +78,11 @@ export class FakeRequests {
 export class FakeVersioning {
   readonly repositories = new Map<string, FakeRepository>();
   readonly requests = new FakeRequests();
-  readonly calls: { method: string; call: CallContext }[] = [];
+  readonly calls: { method: string; request: { courseId: string }; call: CallContext }[] = [];
+  readonly publishedAsked: string[] = [];
   commits = 0;
+  /** Takes part in every comparison; replaced by tests of large ones. */
+  compared: (items: PartialOf<typeof CompareItem>[]) => PartialOf<typeof CompareItem>[] = (items) => items;
 
   create(courseId: string, fields: Record<string, unknown>): string {
     const root: FakeNode = { id: courseId, kind: NodeKind.COURSE, parentId: '', fields, body: '', children: [] };
@@ -118,6 +127,7 @@ export class FakeVersioning {
       treeEtag: hashOf(below(node)),
       childrenEtag: hashOf(children),
       childCount: children.length,
+      audience: (fields['audience'] as string | undefined) ?? 'learner',
     };
   }
 
@@ -146,9 +156,9 @@ export class FakeVersioning {
     return response;
   }
 
-  #enter(method: string, courseId: string, call: CallContext): void {
-    this.calls.push({ method, call });
-    if (rolesOn(call.actor, courseId).length === 0) throw new AppError('not_found', 'COURSE_NOT_FOUND');
+  #enter(method: string, request: { courseId: string }, call: CallContext): void {
+    this.calls.push({ method, request, call });
+    if (rolesOn(call.actor, request.courseId).length === 0) throw new AppError('not_found', 'COURSE_NOT_FOUND');
   }
 
   served(): Served {
@@ -168,7 +178,10 @@ export class FakeVersioning {
       checkIntegrity: async function* () {
         yield {};
       },
-      getPublished: async ({ courseId }) => ({ commit: this.repositories.get(courseId)?.published ?? '', version: 1 }),
+      getPublished: async ({ courseId }) => {
+        this.publishedAsked.push(courseId);
+        return { commit: this.repositories.get(courseId)?.published ?? '', version: 1 };
+      },
       locate: async ({ ids }) => ({
         homes: ids.flatMap((nodeId) =>
           [...this.repositories].flatMap(([courseId, { commits }]) =>
@@ -177,11 +190,11 @@ export class FakeVersioning {
         ),
       }),
       commit: async (request, call) => {
-        this.#enter('commit', request.courseId, call);
+        this.#enter('commit', request, call);
         return this.commit(request, call);
       },
       getCourse: async (request, call) => {
-        this.#enter('getCourse', request.courseId, call);
+        this.#enter('getCourse', request, call);
         const { commit } = this.at(request.courseId, request.ref);
         const { published } = this.repository(request.courseId);
         const root = this.node(request.courseId, commit.tree, request.courseId);
@@ -197,12 +210,12 @@ export class FakeVersioning {
         };
       },
       getNode: async (request, call) => {
-        this.#enter('getNode', request.courseId, call);
+        this.#enter('getNode', request, call);
         const found = this.at(request.courseId, request.ref);
         return { node: this.node(request.courseId, found.commit.tree, request.nodeId), ref: ref(found) };
       },
       getOutline: async (request, call) => {
-        this.#enter('getOutline', request.courseId, call);
+        this.#enter('getOutline', request, call);
         const found = this.at(request.courseId, request.ref);
         const { tree } = found.commit;
         const draw = (id: string): object => {
@@ -212,10 +225,11 @@ export class FakeVersioning {
         return { ref: ref(found), root: draw(request.rootId || request.courseId) };
       },
       listChildren: async (request, call) => {
-        this.#enter('listChildren', request.courseId, call);
+        this.#enter('listChildren', request, call);
         const found = this.at(request.courseId, request.ref);
         const { tree } = found.commit;
-        const wanted = (tree[request.parentId]?.children ?? []).filter(
+        this.node(request.courseId, tree, request.parentId);
+        const wanted = tree[request.parentId]!.children.filter(
           (id) => request.kind === NodeKind.UNSPECIFIED || tree[id]!.kind === request.kind,
         );
         const from = Number(request.cursor || 0);
@@ -224,7 +238,7 @@ export class FakeVersioning {
         return { nodes, next: end < wanted.length ? String(end) : '', ref: ref(found) };
       },
       listCommits: async (request, call) => {
-        this.#enter('listCommits', request.courseId, call);
+        this.#enter('listCommits', request, call);
         const all = [...this.repository(request.courseId).commits.values()].reverse();
         const commits = all.slice(0, request.limit).map(({ hash, parents, message, at }) => ({
           ...{ hash, parents, message, at, kind: 'edit', courseId: request.courseId, authorId: 'maker', tree: 't' },
@@ -232,7 +246,7 @@ export class FakeVersioning {
         return { commits, next: '' };
       },
       compare: async (request, call) => {
-        this.#enter('compare', request.courseId, call);
+        this.#enter('compare', request, call);
         const from = this.at(request.courseId, request.from);
         const to = this.at(request.courseId, request.to);
         const items = Object.values(to.commit.tree).flatMap(({ id, kind, body, fields }) => {
@@ -245,22 +259,24 @@ export class FakeVersioning {
             },
           ];
         });
-        return { from: ref(from), to: ref(to), summary: { added: items.length }, items, next: '' };
+        const summary = { added: items.length, kindChanged: 1 };
+        return { from: ref(from), to: ref(to), summary, items: this.compared(items), next: '' };
       },
       createBranch: async (request, call) => {
-        this.#enter('createBranch', request.courseId, call);
+        this.#enter('createBranch', request, call);
         const repository = this.repository(request.courseId);
         if (repository.branches.has(request.name)) throw new AppError('already_exists', 'NAME_TAKEN');
         repository.branches.set(request.name, this.at(request.courseId, request.from).commit.hash);
-        this.requests.keep(call, { branchId: newId() });
-        return this.#branch(request.courseId, request.name);
+        const made = this.#branch(request.courseId, request.name);
+        this.requests.keep(call, Branch.toJSON(Branch.fromPartial(made)) as Record<string, unknown>);
+        return made;
       },
       getBranch: async (request, call) => {
-        this.#enter('getBranch', request.courseId, call);
+        this.#enter('getBranch', request, call);
         return this.#branch(request.courseId, request.name);
       },
       listBranches: async (request, call) => {
-        this.#enter('listBranches', request.courseId, call);
+        this.#enter('listBranches', request, call);
         const names = [...this.repository(request.courseId).branches.keys()];
         return { branches: names.map((name) => this.#branch(request.courseId, name)), next: '' };
       },

@@ -5,6 +5,7 @@ import { startAll } from '@coursewright/platform/run';
 import { testServers } from '@coursewright/platform/testing/servers';
 import { createTestKeys } from '@coursewright/platform/testing/keys';
 import { exportJWK, generateKeyPair, SignJWT } from 'jose';
+import type { Limits } from '../../src/config.js';
 import { createGateway } from '../../src/service.js';
 import { FakeCatalog, FakeContent, FakeReview } from './fake-services.js';
 import { FakeVersioning } from './fake-versioning.js';
@@ -27,7 +28,7 @@ export interface Ask {
 }
 
 /** The real gateway on a free port, with peers in memory behind real gRPC. */
-export async function startSystem(limits: { inFlight?: number; importBytes?: number } = {}) {
+export async function startSystem(limits: Partial<Limits> = {}) {
   const keys = await createTestKeys();
   const issuer = await generateKeyPair('EdDSA', { crv: 'Ed25519', extractable: true });
   const logger = createLogger('test', 'silent');
@@ -52,6 +53,7 @@ export async function startSystem(limits: { inFlight?: number; importBytes?: num
     {
       host: '127.0.0.1',
       port: 0,
+      opsPort: 0,
       addresses: {
         catalog: catalogAt!,
         content: contentAt!,
@@ -69,7 +71,7 @@ export async function startSystem(limits: { inFlight?: number; importBytes?: num
       },
       cursorKey: 'k'.repeat(32),
       publicUrl: 'http://gateway.test',
-      limits: { inFlight: limits.inFlight ?? 512, importBytes: limits.importBytes ?? 4096 },
+      limits: { inFlight: 512, perActor: 128, importBytes: 4096, ...limits },
       otlpEndpoint: undefined,
       logLevel: 'silent',
     },
@@ -121,7 +123,7 @@ export async function startSystem(limits: { inFlight?: number; importBytes?: num
     await running.stop();
     await Promise.all(servers.map(({ server }) => server.stop(200)));
   };
-  return { ask, catalog, content, gateway, origin, review, servers, sign, stop, versioning };
+  return { ask, catalog, content, gateway, origin, review, servers, sign, stop, tokenOf, versioning };
 }
 
 export type System = Awaited<ReturnType<typeof startSystem>>;

@@ -1,0 +1,49 @@
+/**
+ * Why a request of the public API may be refused, with the status of each: what the documentation lists by route. All reasons that
+ * there are, with what to do about them, has docs/errors.md.
+ */
+export const reasons = {
+  ARCHIVE_TOO_LARGE: 413,
+  ARCHIVE_TYPE_MISMATCH: 415,
+  BODY_INCOMPLETE: 400,
+  BODY_MISSING: 400,
+  BODY_NOT_EXPECTED: 400,
+  BODY_TOO_LARGE: 413,
+  BRANCH_NOT_FOUND: 404,
+  BRANCH_PROTECTED: 403,
+  COURSE_NOT_FOUND: 404,
+  CURSOR_INVALID: 400,
+  DEADLINE_EXCEEDED: 504,
+  EMPTY_ARCHIVE: 400,
+  FORBIDDEN: 403,
+  IDEMPOTENCY_KEY_REUSED: 422,
+  IF_MATCH_REQUIRED: 428,
+  IMPORT_NOT_FOUND: 404,
+  INVALID_LESSON: 400,
+  INVALID_REQUEST: 400,
+  IN_PROGRESS: 409,
+  LESSON_TOO_LARGE: 413,
+  MALFORMED_JSON: 400,
+  MEDIA_TYPE_UNSUPPORTED: 415,
+  METADATA_TOO_LARGE: 400,
+  NAME_INVALID: 400,
+  NAME_TAKEN: 409,
+  NODE_GONE: 409,
+  NODE_IS_COURSE: 422,
+  NODE_NOT_FOUND: 404,
+  NOT_A_LESSON: 422,
+  OPS_REFUSED: 422,
+  OVERLOADED: 503,
+  PARENT_GONE: 409,
+  PUBLISHED_ONLY: 403,
+  REF_NOT_FOUND: 404,
+  REQUEST_TIMEOUT: 408,
+  SERVICE_UNAVAILABLE: 503,
+  STALE: 412,
+  TOKEN_INVALID: 401,
+  TOKEN_MISSING: 401,
+  TOO_MANY_REQUESTS: 429,
+} as const;
+
+/** A reason that the documentation of a route may name. */
+export type Reason = keyof typeof reasons;
