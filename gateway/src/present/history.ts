@@ -1,5 +1,6 @@
 import type { BodyDiff, ContentChange } from '@coursewright/proto/coursewright/content/v1/content';
 import type { CommitInfo, CompareItem, Place } from '@coursewright/proto/coursewright/versioning/v1/versioning';
+import { NodeKind } from '@coursewright/proto/coursewright/common/v1/common';
 import { kindOf, orNull, timeOf } from './common.js';
 
 /** A commit. */
@@ -18,11 +19,15 @@ export function commitJson(commit: CommitInfo): Record<string, unknown> {
   };
 }
 
-/** A node that differs, with what differs in its document when that is known. */
-export function compareItemJson(item: CompareItem, body: BodyDiff | undefined): Record<string, unknown> {
+/**
+ * A node that differs, with what differs in its document when that is known. Hashes of documents are left out: whoever may not read
+ * the graders' parts of one could check a guess of them against its hash.
+ */
+export function compareItemJson(item: CompareItem, body: ShownDiff | undefined): Record<string, unknown> {
   return {
     nodeId: item.nodeId,
     kind: kindOf(item.kind),
+    ...(item.fromKind === NodeKind.UNSPECIFIED ? {} : { fromKind: kindOf(item.fromKind) }),
     title: item.title,
     path: item.path,
     changes: item.changes,
@@ -33,13 +38,24 @@ export function compareItemJson(item: CompareItem, body: BodyDiff | undefined): 
     })),
     ...(item.from ? { from: placeJson(item.from) } : {}),
     ...(item.to ? { to: placeJson(item.to) } : {}),
-    ...(body ? { content: body.changes.map(contentJson) } : {}),
+    ...(body?.content ? { content: body.content } : {}),
     ...(body?.truncated ? { contentTruncated: true } : {}),
   };
 }
 
 function placeJson(place: Place): Record<string, unknown> {
   return { parentId: orNull(place.parentId), position: place.position };
+}
+
+/** What differs in a document, as far as there is room for it. */
+export interface ShownDiff {
+  readonly content?: readonly Record<string, unknown>[];
+  readonly truncated: boolean;
+}
+
+/** The difference of two documents, in the words of the API. */
+export function shownDiff(diff: BodyDiff): ShownDiff {
+  return { content: diff.changes.map(contentJson), truncated: diff.truncated };
 }
 
 function contentJson(change: ContentChange): Record<string, unknown> {

@@ -16,7 +16,7 @@ export const commitShape = common.answer('Commit', {
 });
 export const commitListShape = common.listOf('CommitList', commitShape);
 
-const changes = z.array(z.enum(['added', 'removed', 'moved', 'renamed', 'reordered', 'edited']));
+const changes = z.array(z.enum(['added', 'removed', 'moved', 'renamed', 'reordered', 'edited', 'kind_changed']));
 const range = common.answer('LineRange', { start: z.int(), lines: z.int() });
 const hunk = common.answer('Hunk', { from: range, to: range, lines: z.array(z.string()) });
 const contentChange = common.answer('ContentChange', {
@@ -29,6 +29,7 @@ const contentChange = common.answer('ContentChange', {
 const compareItem = common.answer('CompareItem', {
   nodeId: common.id,
   kind: common.nodeKind,
+  fromKind: common.nodeKind.optional().describe('What it was, when its kind has changed'),
   title: z.string(),
   path: z.array(z.string()),
   changes,
@@ -52,6 +53,7 @@ export const compareShape = common.answer('Compare', {
     renamed: z.int(),
     reordered: z.int(),
     edited: z.int(),
+    kind_changed: z.int(),
   }),
   items: z.array(compareItem),
   next: z.string().nullable(),
