@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import type { Method, Route } from './http/route.js';
 import { answerShapes, requestShapes } from './shapes/common.js';
+import { refusalResponses } from './openapi-refusals.js';
 import { problemShape } from './shapes/problem.js';
 
 type Json = Record<string, unknown>;
@@ -19,6 +20,7 @@ export function openApiDocument(routes: readonly Route[], publicUrl: string): Js
     },
     servers: [{ url: `${publicUrl}/api` }],
     security: [{ bearer: [] }],
+    tags: [...new Set(routes.map(({ tag }) => tag))].sort().map((name) => ({ name })),
     paths,
     components: {
       securitySchemes: { bearer: { type: 'http', scheme: 'bearer', bearerFormat: 'JWT' } },
@@ -55,11 +57,12 @@ function operation(route: Route): Json {
   const { permission } = route;
   return {
     operationId: operationId(route),
-    tags: [route.feature],
+    tags: [route.tag],
     summary: route.summary,
     ...(route.description ? { description: route.description } : {}),
     ...(permission.of === 'public' ? { security: [] } : {}),
     'x-permission': permission,
+    'x-feature': route.feature,
     parameters: [...fields(route.params, 'path'), ...fields(route.query, 'query'), ...headerParameters(route)],
     ...(route.body ? { requestBody: requestBody(route.body) } : {}),
     responses: responses(route),
@@ -99,25 +102,29 @@ function headerParameters(route: Route): Json[] {
   return route.current ? [header('If-Match', 'ETag of what was read, or *', true), key] : [key];
 }
 
+const binary: Json = { type: 'string', format: 'binary' };
+
 function requestBody(body: NonNullable<Route['body']>): Json {
   if (body.kind === 'archive')
-    return { required: true, content: Object.fromEntries(body.types.map((type) => [type, {}])) };
+    return { required: true, content: Object.fromEntries(body.types.map((type) => [type, { schema: binary }])) };
   return { required: true, content: { 'application/json': { schema: schemaOf(body.schema, 'input') } } };
 }
 
 function responses(route: Route): Json {
+  const type = route.answers ?? 'application/json';
   const answers = Object.entries(route.responses).map(([status, schema]): [string, Json] => [
     status,
     {
       description: route.summary,
       headers: headersOf(route),
-      ...(schema === null ? {} : { content: { 'application/json': { schema: schemaOf(schema, 'output') } } }),
+      ...(schema === null ? {} : { content: { [type]: { schema: schemaOf(schema, 'output') } } }),
     },
   ]);
   const problem = { $ref: '#/components/responses/Problem' };
   return {
     ...Object.fromEntries(answers),
     ...(route.method === 'get' ? { 304: { description: 'Not changed' } } : {}),
+    ...refusalResponses(route, problemContent()),
     default: problem,
   };
 }
