@@ -52,14 +52,17 @@ describe('whatever is sent', () => {
         { weight: 4, arbitrary: fc.constantFrom('COURSE', 'UNIT') },
         { weight: 1, arbitrary: oddText.map(encode) },
       ),
-      query: fc.array(
-        fc.tuple(
-          fc.oneof(fc.constantFrom('branch', 'at', 'limit', 'cursor', 'depth', 'from', 'query', 'format'), oddText),
-          oddText,
+      query: fc.oneof(
+        fc.constant<[string, string][]>([]),
+        fc.array(
+          fc.tuple(
+            fc.oneof(fc.constantFrom('branch', 'at', 'limit', 'cursor', 'depth', 'from', 'query', 'format'), oddText),
+            oddText,
+          ),
+          { maxLength: 3 },
         ),
-        { maxLength: 3 },
       ),
-      body: oddJson,
+      body: fc.oneof(fc.constantFrom({ title: 'T' }, { name: 'b' }), oddJson),
       broken: fc.boolean(),
       ifMatch: fc.constantFrom('*', '"a.b.c"', 'W/"x"', '""', 'nonsense', undefined),
       key: fc.constantFrom('k', 'a b', undefined),
@@ -97,8 +100,10 @@ describe('whatever is sent', () => {
     });
     await fc.assert(run, { numRuns: 600 });
     // What is refused for one and the same reason tells nothing: some must have come through, to many ends.
-    expect(statuses.get(200)).toBeGreaterThan(5);
-    expect([...statuses.keys()]).toEqual(expect.arrayContaining([200, 400, 404, 428]));
+    const times = (from: number, to: number): number =>
+      [...statuses].filter(([status]) => status >= from && status < to).reduce((sum, [, count]) => sum + count, 0);
+    expect(times(200, 300)).toBeGreaterThan(30);
+    expect(times(401, 500)).toBeGreaterThan(30);
   }, 120_000);
 
   it('is never answered with a 5xx for any header of its own', async () => {
