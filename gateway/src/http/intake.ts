@@ -14,8 +14,8 @@ export interface IntakeLimits {
   readonly bytes: number;
 }
 
-/** What a gateway of 512 MiB can bear; `inFlight` and `perActor` are settings. */
-export const intakeLimits = { actorBytes: 16 * 2 ** 20, arriving: 1_024, bytes: 128 * 2 ** 20 } as const;
+/** What a gateway of 384 MiB can bear, where a body may be there twice for a moment; `inFlight` and `perActor` are settings. */
+export const intakeLimits = { actorBytes: 16 * 2 ** 20, arriving: 1_024, bytes: 64 * 2 ** 20 } as const;
 
 /** The place of one request among those under way. */
 export interface Ticket {
