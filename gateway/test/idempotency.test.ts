@@ -33,7 +33,8 @@ async function told(asked: ReturnType<typeof ask>) {
 
 /** Has the gateway forget what it knows of roles, as catalog's events do. */
 async function forget(id: string): Promise<void> {
-  const nats = await connect({ servers: testServers().nats });
+  const { host: servers, username: user, password: pass } = new URL(testServers().nats);
+  const nats = await connect({ servers, user, pass });
   nats.publish(`cw.v1.catalog.course-changed.${id}`, '{}');
   await nats.close();
   await eventually(async () => {
