@@ -1,3 +1,4 @@
+import { narrowed, sees } from './audience.js';
 import {
   PAGE_LISTS,
   type Assessment,
@@ -8,7 +9,7 @@ import {
   type Objective,
 } from './lesson.js';
 
-/** A lesson as one audience may see it. For learners items have no `answers`, `scoring`, `metadata` or `source` at all. */
+/** A lesson as one audience may see it. Fields of an item that are not for it are not there at all. */
 export interface ProjectedLesson {
   objectives: Objective[];
   materials: Material[];
@@ -17,36 +18,46 @@ export interface ProjectedLesson {
   order: string[];
 }
 
-const VISIBLE: Record<Audience, readonly Audience[]> = {
-  learner: ['learner'],
-  author: ['learner', 'author'],
-  grader: ['learner', 'author', 'grader'],
-};
+/** The lists of a document. */
+export type LessonList = 'objectives' | (typeof PAGE_LISTS)[number];
 
-/** What learners get of an item: everything that is not named here stays with the authors, fields of the future included. */
-const LEARNERS_FIELDS = {
-  objectives: ['id', 'text', 'audience'],
-  materials: ['id', 'type', 'title', 'content', 'audience'],
-  exercises: ['id', 'type', 'title', 'instructions', 'content', 'audience'],
-  assessments: ['id', 'type', 'title', 'questions', 'audience'],
-} as const;
+const TEXT: Readonly<Record<string, Audience>> = { metadata: 'author', source: 'author' };
 
 /**
- * The part of a document that an audience may see. Learners get learners' items alone, and of these neither answers,
- * scoring, metadata nor source; `author` gets everything but graders' items; `grader` gets all. `order` names only what is
- * left.
+ * For whom the fields of an item are, as one table. What is not named is for graders, fields of the future included: metadata and
+ * source of exercises and assessments hold the solution as often as `answers` do.
  */
-export function projectLesson(doc: LessonDocument, audience: Audience): ProjectedLesson {
-  const visible = VISIBLE[audience];
-  const show = <T extends { audience: Audience }>(items: readonly T[], fields: readonly string[]): T[] =>
+const FIELDS: Readonly<Record<LessonList, Readonly<Record<string, Audience>>>> = {
+  objectives: { ...forLearners('id', 'text', 'audience'), ...TEXT },
+  materials: { ...forLearners('id', 'type', 'title', 'content', 'audience'), ...TEXT },
+  exercises: forLearners('id', 'type', 'title', 'instructions', 'content', 'audience'),
+  assessments: forLearners('id', 'type', 'title', 'questions', 'audience'),
+};
+
+function forLearners(...fields: readonly string[]): Record<string, Audience> {
+  return Object.fromEntries(fields.map((field) => [field, 'learner']));
+}
+
+/** For whom a field of the items of a list is, whatever the item says. */
+export function audienceOfField(list: LessonList, field: string): Audience {
+  return Object.hasOwn(FIELDS[list], field) ? (FIELDS[list][field] ?? 'grader') : 'grader';
+}
+
+/**
+ * The part of a document that a reader may see. An item is for whom it says, or for fewer when the lesson that holds it (`within`,
+ * the node's audience) is. Graders get all; others neither answers, scoring nor anything of an exercise or assessment that could
+ * hold a solution; learners nothing that is for authors. `order` names only what is left.
+ */
+export function projectLesson(doc: LessonDocument, reader: Audience, within: Audience = 'learner'): ProjectedLesson {
+  const show = <T extends { audience: Audience }>(list: LessonList, items: readonly T[]): T[] =>
     items
-      .filter((item) => visible.includes(item.audience))
-      .map((item) => (audience === 'learner' ? pick(item, fields) : item));
+      .filter((item) => sees(reader, narrowed(within, item.audience)))
+      .map((item) => (reader === 'grader' ? item : pick(item, list, reader)));
   const projected: ProjectedLesson = {
-    objectives: show(doc.objectives, LEARNERS_FIELDS.objectives),
-    materials: show(doc.materials, LEARNERS_FIELDS.materials),
-    exercises: show(doc.exercises, LEARNERS_FIELDS.exercises),
-    assessments: show(doc.assessments, LEARNERS_FIELDS.assessments),
+    objectives: show('objectives', doc.objectives),
+    materials: show('materials', doc.materials),
+    exercises: show('exercises', doc.exercises),
+    assessments: show('assessments', doc.assessments),
     order: [],
   };
   const left = new Set(PAGE_LISTS.flatMap((list) => projected[list].map((item) => item.id)));
@@ -54,6 +65,6 @@ export function projectLesson(doc: LessonDocument, audience: Audience): Projecte
   return projected;
 }
 
-function pick<T extends object>(item: T, fields: readonly string[]): T {
-  return Object.fromEntries(Object.entries(item).filter(([field]) => fields.includes(field))) as T;
+function pick<T extends object>(item: T, list: LessonList, reader: Audience): T {
+  return Object.fromEntries(Object.entries(item).filter(([field]) => sees(reader, audienceOfField(list, field)))) as T;
 }

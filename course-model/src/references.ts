@@ -1,4 +1,6 @@
+import { narrowed } from './audience.js';
 import { PAGE_LISTS, type Audience, type LessonDocument } from './lesson.js';
+import { audienceOfField } from './project-lesson.js';
 
 /**
  * Something that a document points at: a stored file by its hash, a node of a course by its id, or a file that an import
@@ -9,7 +11,7 @@ export interface Reference {
   target: string;
   /** JSON pointer with the item's id in place of its index, e.g. `/materials/<id>`. */
   pointer: string;
-  /** Who gets to see the reference: `author` for anything in answers, scoring or metadata of a learner's item. */
+  /** Who gets to see the reference: those who see the item and the field. */
   audience: Audience;
 }
 
@@ -20,8 +22,6 @@ const PATTERN = new RegExp(
   'g',
 );
 
-const HIDDEN = new Set(['answers', 'scoring', 'metadata']);
-
 /** The references of a document, each (kind, target, item, audience) once, in the order of the items. */
 export function referencesOf(doc: LessonDocument): Reference[] {
   const found = new Map<string, Reference>();
@@ -29,7 +29,7 @@ export function referencesOf(doc: LessonDocument): Reference[] {
     for (const item of doc[list]) {
       for (const [field, value] of Object.entries(item)) {
         if (field === 'id' || field === 'source') continue;
-        const audience = item.audience === 'learner' && HIDDEN.has(field) ? 'author' : item.audience;
+        const audience = narrowed(item.audience, audienceOfField(list, field));
         const place = { pointer: `/${list}/${item.id}`, audience };
         for (const ref of scan(value)) {
           found.set(`${ref.kind} ${ref.target} ${place.pointer} ${audience}`, { ...ref, ...place });
