@@ -34,7 +34,17 @@ export function pointerToken(key: string | number): string {
  * @throws CanonicalFormError with the pointer of the first offence
  */
 export function canonicalJson(value: unknown): string {
-  return write(value, '', 0);
+  return canonicalForm(value).json;
+}
+
+/**
+ * As `canonicalJson`, with the number of values in it (each string, number, array … and each key counts one): what it costs to
+ * take the text apart again grows with them more than with its bytes.
+ */
+export function canonicalForm(value: unknown): { json: string; values: number } {
+  const writing: Writing = { path: [], values: 0 };
+  const json = write(value, writing);
+  return { json, values: writing.values };
 }
 
 /**
@@ -47,62 +57,78 @@ export function hashObject(kind: string, version: number, value: unknown): Buffe
   return hashCanonical(kind, version, canonicalJson(value));
 }
 
-/** As `hashObject`, for a caller that has the canonical JSON at hand already. */
-export function hashCanonical(kind: string, version: number, canonical: string): Buffer {
-  return createHash('sha256').update(`cm:${kind}:${version}\n`).update(canonical, 'utf8').digest();
+/** As `hashObject`, for a caller that has the canonical JSON at hand already, as text or as its bytes in UTF-8. */
+export function hashCanonical(kind: string, version: number, canonical: string | Uint8Array): Buffer {
+  const bytes = typeof canonical === 'string' ? Buffer.from(canonical) : canonical;
+  return createHash('sha256').update(`cm:${kind}:${version}\n`).update(bytes).digest();
 }
 
-function write(value: unknown, pointer: string, depth: number): string {
+interface Writing {
+  /** Keys and indices that lead to the value being written; a pointer is made of them only when something is wrong. */
+  readonly path: (string | number)[];
+  values: number;
+}
+
+function offence(code: CanonicalProblem, { path }: Writing): CanonicalFormError {
+  return new CanonicalFormError(code, path.map((key) => `/${pointerToken(key)}`).join(''));
+}
+
+function write(value: unknown, writing: Writing): string {
+  writing.values++;
   switch (typeof value) {
     case 'string':
-      return writeString(value, pointer);
+      return writeString(value, writing);
     case 'number':
-      return writeNumber(value, pointer);
+      return writeNumber(value, writing);
     case 'boolean':
       return value ? 'true' : 'false';
     case 'object':
       if (value === null) return 'null';
-      if (depth >= MAX_DEPTH) throw new CanonicalFormError('too_deep', pointer);
-      return Array.isArray(value) ? writeArray(value, pointer, depth) : writeObject(value, pointer, depth);
+      if (writing.path.length >= MAX_DEPTH) throw offence('too_deep', writing);
+      return Array.isArray(value) ? writeArray(value, writing) : writeObject(value, writing);
     case 'undefined':
     case 'bigint':
     case 'symbol':
     case 'function':
-      throw new CanonicalFormError('not_json', pointer);
+      throw offence('not_json', writing);
   }
 }
 
-function writeString(value: string, pointer: string): string {
+function writeString(value: string, writing: Writing): string {
   // JSON.stringify would escape a lone surrogate, but UTF-8 turns every one of them into U+FFFD elsewhere: two contents, one hash.
-  if (!isWellFormed(value)) throw new CanonicalFormError('lone_surrogate', pointer);
+  if (!value.isWellFormed()) throw offence('lone_surrogate', writing);
   return JSON.stringify(value);
 }
 
-function writeNumber(value: number, pointer: string): string {
-  if (!Number.isFinite(value)) throw new CanonicalFormError('not_finite', pointer);
-  if (Number.isInteger(value) && !Number.isSafeInteger(value)) throw new CanonicalFormError('unsafe_integer', pointer);
+function writeNumber(value: number, writing: Writing): string {
+  if (!Number.isFinite(value)) throw offence('not_finite', writing);
+  if (Number.isInteger(value) && !Number.isSafeInteger(value)) throw offence('unsafe_integer', writing);
   return JSON.stringify(value);
 }
 
-function writeArray(value: readonly unknown[], pointer: string, depth: number): string {
+function writeArray(value: readonly unknown[], writing: Writing): string {
   let out = '[';
   for (let i = 0; i < value.length; i++) {
-    if (!(i in value)) throw new CanonicalFormError('sparse_array', `${pointer}/${i}`);
+    writing.path.push(i);
+    if (!(i in value)) throw offence('sparse_array', writing);
     if (i > 0) out += ',';
-    out += write(value[i], `${pointer}/${i}`, depth + 1);
+    out += write(value[i], writing);
+    writing.path.pop();
   }
   return out + ']';
 }
 
-function writeObject(value: object, pointer: string, depth: number): string {
-  if (!isPlain(value)) throw new CanonicalFormError('not_json', pointer);
+function writeObject(value: object, writing: Writing): string {
+  if (!isPlain(value)) throw offence('not_json', writing);
   const record = value as Record<string, unknown>;
   let out = '{';
   for (const key of Object.keys(record).sort()) {
-    const at = `${pointer}/${pointerToken(key)}`;
-    if (key === '__proto__') throw new CanonicalFormError('forbidden_key', at);
+    writing.path.push(key);
+    writing.values++;
+    if (key === '__proto__') throw offence('forbidden_key', writing);
     if (out.length > 1) out += ',';
-    out += writeString(key, at) + ':' + write(record[key], at, depth + 1);
+    out += writeString(key, writing) + ':' + write(record[key], writing);
+    writing.path.pop();
   }
   return out + '}';
 }
@@ -115,8 +141,5 @@ function isPlain(value: object): boolean {
 
 /** Whether a string holds no lone surrogate. */
 export function isWellFormed(value: string): boolean {
-  return (
-    !/[\ud800-\udfff]/.test(value) ||
-    !/(?:[\ud800-\udbff](?![\udc00-\udfff]))|(?:(?<![\ud800-\udbff])[\udc00-\udfff])/.test(value)
-  );
+  return value.isWellFormed();
 }

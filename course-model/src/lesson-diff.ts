@@ -1,6 +1,6 @@
 import { canonicalJson, pointerToken } from './canonical.js';
 import { PAGE_LISTS, type LessonDocument } from './lesson.js';
-import { movedIds } from './sequence-diff.js';
+import { movedIds, type DiffBudget } from './sequence-diff.js';
 import { diffText, type Hunk } from './text-diff.js';
 
 /**
@@ -20,9 +20,14 @@ const LISTS = ['objectives', ...PAGE_LISTS] as const;
 
 /**
  * The changes that lead from one document to another, item by item by id; empty exactly when both are equal. An item that
- * went to another list counts as removed there and added here. Both documents must be in normal form.
+ * went to another list counts as removed there and added here. Both documents must be in normal form. Texts that are left when
+ * the budget is used up are still compared, more coarsely.
  */
-export function diffLessons(from: LessonDocument, to: LessonDocument): LessonChange[] {
+export function diffLessons(
+  from: LessonDocument,
+  to: LessonDocument,
+  budget: DiffBudget = { steps: Infinity },
+): LessonChange[] {
   const changes: LessonChange[] = [];
   const movedOnPage = new Set(movedIds(from.order, to.order));
   for (const list of LISTS) {
@@ -34,8 +39,8 @@ export function diffLessons(from: LessonDocument, to: LessonDocument): LessonCha
     const oldIds = [...before.keys()];
     const newIds = [...after.keys()];
     const movedInList = new Set(movedIds(oldIds, newIds));
-    const oldOrder = list === 'objectives' ? oldIds : from.order;
-    const newOrder = list === 'objectives' ? newIds : to.order;
+    const oldPlaces = placesOf(list === 'objectives' ? oldIds : from.order);
+    const newPlaces = placesOf(list === 'objectives' ? newIds : to.order);
     for (const [id, item] of after) {
       const pointer = `/${list}/${id}`;
       const old = before.get(id);
@@ -44,9 +49,9 @@ export function diffLessons(from: LessonDocument, to: LessonDocument): LessonCha
         continue;
       }
       if (movedInList.has(id) || movedOnPage.has(id)) {
-        changes.push({ pointer, change: 'moved', from: oldOrder.indexOf(id), to: newOrder.indexOf(id) });
+        changes.push({ pointer, change: 'moved', from: oldPlaces.get(id), to: newPlaces.get(id) });
       }
-      changes.push(...diffValues(old, item, pointer));
+      for (const change of diffValues(old, item, pointer, budget)) changes.push(change);
     }
   }
   return changes;
@@ -56,23 +61,23 @@ function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
+function placesOf(ids: readonly string[]): Map<string, number> {
+  return new Map(ids.map((id, place) => [id, place]));
+}
+
 /** Descends into objects field by field; anything else is compared as a whole, texts line by line. */
-function diffValues(from: unknown, to: unknown, pointer: string): LessonChange[] {
+function* diffValues(from: unknown, to: unknown, pointer: string, budget: DiffBudget): Generator<LessonChange> {
   if (isRecord(from) && isRecord(to)) {
-    const keys = [...new Set([...Object.keys(from), ...Object.keys(to)])].sort();
-    return keys.flatMap((key): LessonChange[] => {
+    for (const key of [...new Set([...Object.keys(from), ...Object.keys(to)])].sort()) {
       const at = `${pointer}/${pointerToken(key)}`;
-      if (!Object.hasOwn(from, key)) return [{ pointer: at, change: 'added', to: to[key] }];
-      if (!Object.hasOwn(to, key)) return [{ pointer: at, change: 'removed', from: from[key] }];
-      return diffValues(from[key], to[key], at);
-    });
-  }
-  if (typeof from === 'string' && typeof to === 'string') {
-    if (from === to) return [];
+      if (!Object.hasOwn(from, key)) yield { pointer: at, change: 'added', to: to[key] };
+      else if (!Object.hasOwn(to, key)) yield { pointer: at, change: 'removed', from: from[key] };
+      else yield* diffValues(from[key], to[key], at, budget);
+    }
+  } else if (typeof from === 'string' && typeof to === 'string') {
+    if (from === to) return;
     const oneLine = !from.includes('\n') && !to.includes('\n');
-    return [
-      oneLine ? { pointer, change: 'edited', from, to } : { pointer, change: 'edited', hunks: diffText(from, to) },
-    ];
-  }
-  return canonicalJson(from) === canonicalJson(to) ? [] : [{ pointer, change: 'edited', from, to }];
+    if (oneLine) yield { pointer, change: 'edited', from, to };
+    else yield { pointer, change: 'edited', hunks: diffText(from, to, 3, budget) };
+  } else if (canonicalJson(from) !== canonicalJson(to)) yield { pointer, change: 'edited', from, to };
 }

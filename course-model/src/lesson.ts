@@ -78,6 +78,20 @@ export const lessonSchema = z.strictObject({
     .optional(),
 });
 
+const stays = { id: true, audience: true } as const;
+
+/**
+ * A lesson document as it may be stored: lists, ids, audiences and order are there. What else the normal form fills in may be
+ * missing, for documents outlive the rules by which they were filled in.
+ */
+export const storedLessonSchema = z.strictObject({
+  objectives: z.array(objective.required(stays)).max(MAX_ITEMS),
+  materials: z.array(material.required(stays)).max(MAX_ITEMS),
+  exercises: z.array(exercise.required(stays)).max(MAX_ITEMS),
+  assessments: z.array(assessment.required(stays)).max(MAX_ITEMS),
+  order: z.array(itemId).max(3 * MAX_ITEMS),
+});
+
 /** A lesson document as it may be sent, after the check by `lessonSchema`. */
 export type LessonInput = z.infer<typeof lessonSchema>;
 

@@ -12,7 +12,7 @@ import {
   type Objective,
 } from './lesson.js';
 import { problemsOf } from './lesson-problems.js';
-import { applyTextRules, type Problem } from './text-rules.js';
+import { applyTextRules, MAX_PROBLEMS, type Problem } from './text-rules.js';
 
 /** A document that is fit to be stored, or why it is not. */
 export type Normalized = { ok: true; body: Body } | { ok: false; problems: Problem[] };
@@ -33,9 +33,9 @@ export function normalizeLesson(input: unknown, present: LessonDocument | null, 
   const ruled = applyTextRules(input);
   if (ruled.problems.length > 0) return { ok: false, problems: ruled.problems };
   const checked = lessonSchema.safeParse(ruled.value, { reportInput: true });
-  if (!checked.success) return { ok: false, problems: problemsOf(checked.error.issues) };
+  if (!checked.success) return { ok: false, problems: problemsOf(checked.error.issues).slice(0, MAX_PROBLEMS) };
   const problems = [...textProblems(checked.data), ...idProblems(checked.data)];
-  if (problems.length > 0) return { ok: false, problems };
+  if (problems.length > 0) return { ok: false, problems: problems.slice(0, MAX_PROBLEMS) };
 
   const lists = fillIn(checked.data);
   const taken = new Set([...allIds(checked.data)]);
@@ -134,24 +134,37 @@ function giveIds<T extends { id: string }>(
 ): T[] {
   const free = present.filter((item) => !taken.has(item.id));
   const byLikeness = new Map<string, T[]>();
+  const byType = new Map<unknown, T[]>();
   if (drafts.some((draft) => draft.id === undefined)) {
-    for (const item of free) {
-      const key = likeness(item);
-      byLikeness.set(key, [...(byLikeness.get(key) ?? []), item]);
+    // Last first, so that the next one is at the end of its list.
+    for (const item of free.reverse()) {
+      pushTo(byLikeness, likeness(item), item);
+      pushTo(byType, typeOf(item), item);
     }
   }
   // All equal items first: an edited item must not take the id of one that comes later and is unchanged.
   const ids = drafts.map((draft) => {
-    const id = draft.id ?? byLikeness.get(likeness(draft))?.shift()?.id;
+    const id = draft.id ?? byLikeness.get(likeness(draft))?.pop()?.id;
     if (id !== undefined) taken.add(id);
     return id;
   });
   return drafts.map((draft, i) => {
-    let id = ids[i] ?? free.find((item) => !taken.has(item.id) && typeOf(item) === typeOf(draft))?.id;
+    let id = ids[i];
+    const alike = byType.get(typeOf(draft)) ?? [];
+    while (id === undefined && alike.length > 0) {
+      const next = alike.pop()?.id;
+      if (next !== undefined && !taken.has(next)) id = next;
+    }
     if (id === undefined) id = newId();
     taken.add(id);
     return { ...draft, id } as T;
   });
+}
+
+function pushTo<K, T>(lists: Map<K, T[]>, key: K, item: T): void {
+  const list = lists.get(key);
+  if (list) list.push(item);
+  else lists.set(key, [item]);
 }
 
 /** The order as given, then the items that it does not name; an order may not name what is not there, nor anything twice. */
@@ -168,6 +181,6 @@ function completeOrder(
     else if (named.has(id)) problems.push({ pointer, code: 'duplicate_item', message: 'names an item a second time' });
     named.add(id);
   }
-  if (problems.length > 0) return { ok: false, problems };
+  if (problems.length > 0) return { ok: false, problems: problems.slice(0, MAX_PROBLEMS) };
   return { ok: true, ids: [...new Set([...named, ...all])] };
 }

@@ -5,21 +5,30 @@ export interface Match {
   length: number;
 }
 
+/** How much work a diff may still do, in steps; shared by all that is compared in one go. Deterministic, unlike a clock. */
+export interface DiffBudget {
+  steps: number;
+}
+
 /** Edits beyond this are not searched for a shortest script: what is left between the known matches counts as replaced. */
 const MAX_EDITS = 2000;
 
 /**
  * The runs that two sequences share, in order, by Myers' greedy shortest edit script. Equal ends are matched first, items
- * that only one side has are set aside, and after 2,000 edits the rest counts as replaced; so hostile input costs bounded
- * time and memory. Deterministic.
+ * that only one side has are set aside, and after 2,000 edits, or when the budget is used up, the rest counts as replaced; so
+ * hostile input costs bounded time and memory. Deterministic.
  */
-export function matchSequences(a: readonly string[], b: readonly string[]): Match[] {
+export function matchSequences(
+  a: readonly string[],
+  b: readonly string[],
+  budget: DiffBudget = { steps: Infinity },
+): Match[] {
   let head = 0;
   while (head < a.length && head < b.length && a[head] === b[head]) head++;
   let tail = 0;
   while (tail < a.length - head && tail < b.length - head && a[a.length - 1 - tail] === b[b.length - 1 - tail]) tail++;
 
-  const inner = matchInner(a.slice(head, a.length - tail), b.slice(head, b.length - tail));
+  const inner = matchInner(a.slice(head, a.length - tail), b.slice(head, b.length - tail), budget);
   const matches: Match[] = [];
   if (head > 0) matches.push({ aStart: 0, bStart: 0, length: head });
   for (const [i, j] of inner) append(matches, i + head, j + head);
@@ -36,7 +45,7 @@ function append(matches: Match[], aStart: number, bStart: number): void {
 }
 
 /** Pairs of equal positions. Interns the items to numbers and leaves out those that the other side has nowhere. */
-function matchInner(a: readonly string[], b: readonly string[]): [number, number][] {
+function matchInner(a: readonly string[], b: readonly string[], budget: DiffBudget): [number, number][] {
   const inA = new Set(a);
   const numbers = new Map<string, number>();
   const bAt: number[] = [];
@@ -56,17 +65,18 @@ function matchInner(a: readonly string[], b: readonly string[]): [number, number
     aAt.push(i);
     aIds.push(number);
   }
-  return myers(aIds, bIds).map(([i, j]) => [aAt[i] ?? 0, bAt[j] ?? 0]);
+  return myers(aIds, bIds, budget).map(([i, j]) => [aAt[i] ?? 0, bAt[j] ?? 0]);
 }
 
-function myers(a: readonly number[], b: readonly number[]): [number, number][] {
+function myers(a: readonly number[], b: readonly number[], budget: DiffBudget): [number, number][] {
   const max = Math.min(a.length + b.length, MAX_EDITS);
   if (a.length === 0 || b.length === 0) return [];
   const furthest = new Int32Array(2 * max + 3);
   const middle = max + 1;
   const trace: Int32Array[] = [];
   let best = { d: 0, k: 0, sum: -1 };
-  for (let d = 0; d <= max; d++) {
+  for (let d = 0; d <= max && budget.steps > 0; d++) {
+    budget.steps -= d + 1;
     for (let k = -d; k <= d; k += 2) {
       const down = k === -d || (k !== d && at(furthest, middle + k - 1) < at(furthest, middle + k + 1));
       let x = down ? at(furthest, middle + k + 1) : at(furthest, middle + k - 1) + 1;

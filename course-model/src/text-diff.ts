@@ -1,5 +1,5 @@
 import { linesOf } from './blocks.js';
-import { matchSequences, type Match } from './sequence-diff.js';
+import { matchSequences, type DiffBudget, type Match } from './sequence-diff.js';
 
 /** A stretch of two texts with its changes: `start` is the number of its first line, from 1; `lines` how many it covers. */
 export interface Hunk {
@@ -24,10 +24,10 @@ const MAX_WORDS = 2000;
  * The hunks in which two texts differ, line by line, each with up to `context` equal lines round it; none for equal texts.
  * A last line without a line end differs from the same line with one.
  */
-export function diffText(from: string, to: string, context = 3): Hunk[] {
+export function diffText(from: string, to: string, context = 3, budget?: DiffBudget): Hunk[] {
   const a = linesOf(from);
   const b = linesOf(to);
-  const gaps = gapsOf(matchSequences(a, b), a.length, b.length);
+  const gaps = gapsOf(matchSequences(a, b, budget), a.length, b.length);
   const hunks: Hunk[] = [];
   for (let i = 0; i < gaps.length;) {
     let end = i;

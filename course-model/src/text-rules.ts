@@ -1,4 +1,4 @@
-import { isWellFormed, pointerToken } from './canonical.js';
+import { pointerToken } from './canonical.js';
 
 /** One thing that is wrong with what somebody sent: where (JSON pointer), what (stable code), and said for people. */
 export interface Problem {
@@ -11,40 +11,46 @@ export interface Problem {
 export const MAX_JSON_DEPTH = 32;
 
 /** After this many problems the walk stops: the list is for people, and hostile input may break a rule a million times. */
-const MAX_PROBLEMS = 100;
-
-/**
- * More combining marks in a row than any script has (Unicode's stream-safe text, UAX 15, knows no more either). Putting them into
- * normal form takes the square of their number: a quarter of a megabyte of them 20 s.
- */
-const TOO_MANY_MARKS = /(?:^|\P{M})\p{M}{31}/u;
+export const MAX_PROBLEMS = 100;
 
 /**
  * Applies the text rules to a value that came as JSON. Answers a deep copy in which every string and key is in Unicode
- * normal form C with LF line ends, and the list of what cannot be mended: lone surrogates, NUL, more than 30 combining marks in a row, keys that MongoDB or
- * JavaScript would take for something else (`$…`, `_bsontype`, `__proto__`), numbers without a canonical form, nesting
- * beyond 32. The copy is only to be used when the list is empty.
+ * normal form C with LF line ends, and the list of what cannot be mended: lone surrogates, NUL, keys that MongoDB or
+ * JavaScript would take for something else (`$…`, `_bsontype`, `__proto__`), numbers without a canonical form, more than 30
+ * combining marks in a row, nesting beyond 32. The copy is only to be used when the list is empty.
  */
 export function applyTextRules(value: unknown): { value: unknown; problems: Problem[] } {
-  const problems: Problem[] = [];
-  const copy = visit(value, { pointer: '', depth: 1, problems });
-  return { value: copy, problems };
+  const place: Place = { path: [], problems: [] };
+  const copy = visit(value, place);
+  return { value: copy, problems: place.problems };
 }
 
-/** A text as it is stored: NFC, and LF for CRLF and CR. */
+/** A text as it is stored: NFC, and LF for CRLF and CR. Of a text that `isNormalizable`; any other may take minutes. */
 export function normalizeText(text: string): string {
   const lf = text.includes('\r') ? text.replace(/\r\n?/g, '\n') : text;
   return lf.normalize('NFC');
 }
 
-interface Place {
-  pointer: string;
-  depth: number;
-  problems: Problem[];
+/**
+ * Whether the normal form of a text can be found in time that grows with its length: putting combining marks in order takes the
+ * square of how many follow each other, 20 s for a quarter of a megabyte. No script has more than 30 (UAX 15, stream-safe text).
+ */
+export function isNormalizable(text: string): boolean {
+  return !LONG_RUN.test(text);
 }
 
-function report(place: Place, code: string, message: string): void {
-  if (place.problems.length < MAX_PROBLEMS) place.problems.push({ pointer: place.pointer, code, message });
+/** Each run of marks is looked at once, from what stands before it. */
+const LONG_RUN = /(?:^|\P{M})\p{M}{31}/u;
+
+interface Place {
+  /** Keys and indices that lead here; a pointer is made of them only when something is wrong. */
+  readonly path: (string | number)[];
+  readonly problems: Problem[];
+}
+
+function report({ path, problems }: Place, code: string, message: string): void {
+  if (problems.length >= MAX_PROBLEMS) return;
+  problems.push({ pointer: path.map((key) => `/${pointerToken(key)}`).join(''), code, message });
 }
 
 function visit(value: unknown, place: Place): unknown {
@@ -56,22 +62,26 @@ function visit(value: unknown, place: Place): unknown {
     report(place, 'not_json', 'has no JSON form');
     return null;
   }
-  if (place.depth > MAX_JSON_DEPTH) {
+  if (place.path.length >= MAX_JSON_DEPTH) {
     report(place, 'too_deep', `is nested deeper than ${MAX_JSON_DEPTH} levels`);
     return null;
   }
-  if (Array.isArray(value)) {
-    return value.map((part: unknown, i) =>
-      visit(part, { pointer: `${place.pointer}/${i}`, depth: place.depth + 1, problems: place.problems }),
-    );
-  }
-  return visitObject(value as Record<string, unknown>, place);
+  return Array.isArray(value) ? visitArray(value, place) : visitObject(value as Record<string, unknown>, place);
+}
+
+function visitArray(value: readonly unknown[], place: Place): unknown[] {
+  return value.map((part, i) => {
+    place.path.push(i);
+    const copy = visit(part, place);
+    place.path.pop();
+    return copy;
+  });
 }
 
 function visitText(text: string, place: Place): string {
-  if (!isWellFormed(text)) report(place, 'lone_surrogate', 'holds half of a surrogate pair');
+  if (!text.isWellFormed()) report(place, 'lone_surrogate', 'holds half of a surrogate pair');
   else if (text.includes('\0')) report(place, 'nul', 'holds the character NUL');
-  else if (TOO_MANY_MARKS.test(text)) report(place, 'too_many_marks', 'has more than 30 combining marks in a row');
+  else if (!isNormalizable(text)) report(place, 'too_many_marks', 'holds more than 30 combining marks in a row');
   else return normalizeText(text);
   return '';
 }
@@ -87,14 +97,19 @@ function visitNumber(value: number, place: Place): number {
 function visitObject(value: Record<string, unknown>, place: Place): Record<string, unknown> {
   const copy: Record<string, unknown> = {};
   for (const key of Object.keys(value)) {
-    const child = { ...place, pointer: `${place.pointer}/${pointerToken(key)}`, depth: place.depth + 1 };
-    if (key === '__proto__' || key === '_bsontype' || key.startsWith('$')) {
-      report(child, 'forbidden_key', 'is a name that may not be used');
-      continue;
+    place.path.push(key);
+    if (isForbiddenKey(key)) report(place, 'forbidden_key', 'is a name that may not be used');
+    else {
+      const name = visitText(key, place);
+      if (Object.hasOwn(copy, name)) report(place, 'duplicate_key', 'occurs twice in one object');
+      copy[name] = visit(value[key], place);
     }
-    const name = visitText(key, child);
-    if (Object.hasOwn(copy, name)) report(child, 'duplicate_key', 'occurs twice in one object');
-    copy[name] = visit(value[key], child);
+    place.path.pop();
   }
   return copy;
+}
+
+/** A name that MongoDB or JavaScript would take for something else. */
+export function isForbiddenKey(key: string): boolean {
+  return key === '__proto__' || key === '_bsontype' || key.startsWith('$');
 }

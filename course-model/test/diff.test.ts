@@ -181,6 +181,15 @@ describe('text diff', () => {
     expect(apply(from, diffText(from, to))).toBe(to);
   });
 
+  it('compares coarsely what is left when its budget is used up, and is right all the same', () => {
+    const a = Array.from({ length: 3000 }, (_, i) => `${(i * 7919) % 3000}\n`).join('');
+    const b = Array.from({ length: 3000 }, (_, i) => `${(i * 104729) % 3000}\n`).join('');
+    const budget = { steps: 1000 };
+    expect(apply(a, diffText(a, b, 3, budget))).toBe(b);
+    expect(budget.steps).toBeLessThanOrEqual(0);
+    expect(budget.steps).toBeGreaterThan(-2000);
+  });
+
   it('diffs words within a line', () => {
     expect(diffWords('the old house', 'the new house')).toEqual([
       { change: 'same', text: 'the ' },

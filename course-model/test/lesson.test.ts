@@ -1,10 +1,13 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
-import { bodyHash, bodyOf } from '../src/body.js';
+import { audienceOfRoles, can, ROLES } from '../src/access.js';
+import { sees } from '../src/audience.js';
+import { bodyHash, bodyOf, LESSON_VERSION, LESSON_VERSIONS, versionOf } from '../src/body.js';
 import { canonicalJson } from '../src/canonical.js';
-import { emptyLesson, lessonJsonSchema, pageItems, PAGE_LISTS, type LessonDocument } from '../src/lesson.js';
+import { AUDIENCES, emptyLesson, lessonJsonSchema, pageItems, PAGE_LISTS, type LessonDocument } from '../src/lesson.js';
 import { normalizeLesson } from '../src/normalize-lesson.js';
 import { projectLesson } from '../src/project-lesson.js';
+import { readStored } from '../src/stored-lesson.js';
 import { referencesOf } from '../src/references.js';
 import { applyTextRules } from '../src/text-rules.js';
 import { countingIds, lessonInput } from './arbitraries.js';
@@ -195,6 +198,27 @@ describe('refusals', () => {
     expect(problems({ exercises: [{ type: 'x', content: nest(50_000) }] })[0]?.code).toBe('too_deep');
   });
 
+  it('refuses combining marks without end, which would take minutes to put in order, and takes every writing', () => {
+    const marks = (n: number) => 'a' + '\u0301\u0323'.repeat(n / 2);
+    for (const text of [marks(64), '\u0301'.repeat(64), 'नमस्ते दुनिया', 'Tiếng Việt'.normalize('NFD')])
+      expect(problems({ objectives: [text] })).toEqual([]);
+    const began = process.cpuUsage().user;
+    for (const text of [
+      marks(66),
+      `x${marks(1_000_000)}`,
+      '\u0301'.repeat(500_000),
+      `${marks(64)}b`.repeat(7000) + marks(66),
+    ])
+      expect(problems({ objectives: [text] })).toEqual([{ pointer: '/objectives/0', code: 'too_many_marks' }]);
+    expect(process.cpuUsage().user - began).toBeLessThan(2_000_000);
+  });
+
+  it('takes thousands of items that all look alike, in time that grows with their number', () => {
+    const items = (n: number) => ({ materials: Array(n).fill({ type: 'link', content: 'same' }) });
+    const first = stored(items(2000));
+    expect(stored(items(2000), first)).toEqual(first);
+  });
+
   it('lists many problems, but not without end', () => {
     const keys = Object.fromEntries(Array.from({ length: 5000 }, (_, i) => [`$${i}`, i]));
     expect(applyTextRules(keys).problems).toHaveLength(100);
@@ -243,10 +267,106 @@ describe('projection', () => {
     );
   });
 
-  it('gives authors answers and scoring', () => {
-    const doc = stored({ assessments: [{ type: 'q', answers: 'a', scoring: 's' }] });
-    expect(projectLesson(doc, 'author').assessments[0]).toMatchObject({ answers: 'a', scoring: 's' });
-    expect(projectLesson(doc, 'learner').assessments[0]).not.toHaveProperty('answers');
+  it('leaks to those who do not grade nothing that could hold a solution', () => {
+    fc.assert(
+      fc.property(lessonInput, (input) => {
+        const doc = stored(input);
+        for (const list of ['exercises', 'assessments'] as const) {
+          for (const item of doc[list])
+            Object.assign(item, { answers: SECRET, metadata: { key: SECRET }, future: SECRET });
+          for (const item of doc[list]) item.source = { format: 'olx', key: SECRET };
+        }
+        for (const item of doc.assessments) item.scoring = [SECRET];
+        expect(JSON.stringify(projectLesson(doc, 'author'))).not.toContain(SECRET);
+      }),
+    );
+    const notes = { metadata: { note: 'n' }, source: { format: 'olx', key: 'k' } };
+    const texts = stored({
+      objectives: [{ text: 'o', ...notes }],
+      materials: [{ type: 'link', content: 'c', ...notes }],
+    });
+    expect(projectLesson(texts, 'author')).toEqual(texts);
+    expect(JSON.stringify(projectLesson(texts, 'learner'))).not.toMatch(/metadata|source/);
+  });
+
+  it('narrows every item by whom the lesson itself is for', () => {
+    fc.assert(
+      fc.property(
+        lessonInput,
+        fc.constantFrom(...AUDIENCES),
+        fc.constantFrom(...AUDIENCES),
+        (input, reader, within) => {
+          const doc = stored(input);
+          const seen = pageItems(projectLesson(doc, reader, within) as LessonDocument).map(({ item }) => item.id);
+          const due = pageItems(doc).filter(({ item }) => sees(reader, item.audience) && sees(reader, within));
+          expect(seen).toEqual(due.map(({ item }) => item.id));
+        },
+      ),
+    );
+  });
+
+  it('lets everybody who may write see all that a save would replace', () => {
+    for (const role of ROLES.filter((name) => can([name], 'course.write')))
+      expect([role, audienceOfRoles([role])]).toEqual([role, 'grader']);
+    expect(audienceOfRoles(['publisher'])).toBe('author');
+    expect(audienceOfRoles(['learner'])).toBe('learner');
+    expect(audienceOfRoles(['constructor'])).toBe('learner');
+  });
+});
+
+describe('a stored document', () => {
+  const bytesOf = (value: unknown) => Buffer.from(canonicalJson(value));
+  const codeOf = (bytes: Uint8Array) => {
+    const result = readStored(bytes);
+    return result.ok ? 'ok' : result.problems[0]?.code;
+  };
+
+  it('is taken as it came, whatever the normal form would fill in by now', () => {
+    const item = { id: ID, type: 'choice', audience: 'learner', title: 'no answers, no content' };
+    const old = { objectives: [], materials: [], exercises: [item], assessments: [], order: [ID] };
+    expect(readStored(bytesOf(old))).toEqual({ ok: true, doc: old, values: expect.any(Number) });
+    expect(canonicalJson(stored(old))).not.toBe(canonicalJson(old));
+  });
+
+  it('is every document that was ever brought into normal form', () => {
+    fc.assert(
+      fc.property(lessonInput, (input) => {
+        const body = bodyOf(stored(input));
+        expect(readStored(Buffer.from(body.canonical))).toEqual({ ok: true, doc: body.doc, values: body.values });
+      }),
+    );
+  });
+
+  it.each([
+    ['malformed', '{'],
+    ['malformed', '\ufeff{}'],
+    ['not_canonical', '{"order":[],"objectives":[],"materials":[],"exercises":[],"assessments":[]}'],
+    ['forbidden_key', canonicalJson({ ...emptyLesson(), $where: 1 })],
+    ['required', '{}'],
+    ['unknown_field', canonicalJson({ ...emptyLesson(), more: 1 })],
+    ['order', canonicalJson({ ...emptyLesson(), order: [ID] })],
+    ['required', canonicalJson({ ...emptyLesson(), objectives: [{ text: 'no id', audience: 'learner' }] })],
+    ['required', canonicalJson({ ...emptyLesson(), objectives: [{ text: 'for whom?', id: ID }] })],
+    ['too_large', ' '.repeat(1024 * 1024 + 1)],
+  ])('is refused as %s when no version could have written it (%#)', (code, json) => {
+    expect(codeOf(Buffer.from(json))).toBe(code);
+  });
+
+  it('is refused when it names an item twice', () => {
+    const item = { id: ID, type: 'x', audience: 'learner' };
+    expect(codeOf(bytesOf({ ...emptyLesson(), exercises: [item, item], order: [ID] }))).toBe('duplicate_id');
+    expect(codeOf(bytesOf({ ...emptyLesson(), exercises: [item], assessments: [item], order: [ID] }))).toBe(
+      'duplicate_id',
+    );
+  });
+
+  it('is found by its hash in the version in which it was written', () => {
+    const body = bodyOf(emptyLesson());
+    expect(versionOf(Buffer.from(body.canonical), body.hash)).toBe(LESSON_VERSION);
+    expect(versionOf(Buffer.from('{}'), body.hash)).toBeUndefined();
+    expect(LESSON_VERSIONS).toContain(LESSON_VERSION);
+    // printf 'cm:lesson:1\n{"assessments":[],"exercises":[],"materials":[],"objectives":[],"order":[]}' | sha256sum
+    expect(body.hash.toString('hex')).toBe('aaef5aef493ef9c3b098f17c1c36d3b4e690b668e1ec66339f449500983a0173');
   });
 });
 
@@ -267,7 +387,7 @@ describe('references', () => {
       `node ${ID} learner`,
       'static a learner',
       `asset ${hash} learner`,
-      `node ${OTHER} author`,
+      `node ${OTHER} grader`,
     ]);
     expect(referencesOf(doc)[0]?.pointer).toBe(`/materials/${doc.materials[0]?.id}`);
   });
