@@ -4,7 +4,7 @@ import { Piscina } from 'piscina';
 import { AppError } from './errors.js';
 import { latency } from './metrics.js';
 import { inSpan, SpanKind } from './telemetry.js';
-import type { TaskAnswer, TaskCall } from './worker-tasks.js';
+import { START, type TaskAnswer, type TaskCall } from './worker-tasks.js';
 
 /** How many threads there may be, and what each may use. */
 export interface WorkersOptions {
@@ -20,7 +20,10 @@ export interface WorkersOptions {
 
 /** Limits of one task. */
 export interface TaskOptions {
-  /** Most time that it may run, not counting the wait for a thread and the start of one. */
+  /**
+   * Most processor time that it may use, and five times as much by the clock: a busy machine is not the input's fault. The wait for a
+   * thread and the start of one do not count.
+   */
   readonly deadlineMs: number;
   /** Ends it when nobody waits for it any more. */
   readonly signal?: AbortSignal;
@@ -52,6 +55,8 @@ const defaults = { threads: 2, heapMb: 128, queue: 32, idleMs: 30_000 };
 const youngHeapMb = 16;
 /** A thread that has not begun after so long never will. */
 const longestStartMs = 20_000;
+const clockFactor = 5;
+const shortestLookMs = 5;
 
 const waited = latency('worker_task_queue_seconds', 'Time that a task waited for a thread', ['task']);
 const ran = latency('worker_task_run_seconds', 'Time that a task ran in a thread', ['task', 'outcome']);
@@ -101,7 +106,7 @@ export function openWorkers(file: URL, options: WorkersOptions = {}): Workers {
         if (waiting.length >= limits.queue)
           throw new AppError('unavailable', 'OVERLOADED', { task, retryAfterSeconds: 1 });
         return new Promise<unknown>((resolve, reject) => {
-          const call = { task, input, started: new Float64Array(new SharedArrayBuffer(8)) };
+          const call = { task, input, start: new Float64Array(new SharedArrayBuffer(8 * START.length)) };
           const job: Job = {
             ...{ call, options: taskOptions, settle: { resolve, reject } },
             ...{ queuedAt: performance.now(), isOver: false },
@@ -136,7 +141,7 @@ async function runJob(pool: Piscina, job: Job, closing: AbortSignal): Promise<un
   const reasons = [closing, ...(options.signal ? [options.signal] : [])];
   const end = (): void => ender.abort(reasons.find((signal) => signal.aborted)?.reason);
   for (const signal of reasons) signal.addEventListener('abort', end, { once: true });
-  const watch = watchTime(call, options.deadlineMs, ender);
+  const watch = watchTime(pool, job, ender);
   let outcome = 'ok';
   try {
     const answer = (await pool.run(call, { signal: ender.signal })) as TaskAnswer;
@@ -150,25 +155,53 @@ async function runJob(pool: Piscina, job: Job, closing: AbortSignal): Promise<un
   } finally {
     watch.stop();
     for (const signal of reasons) signal.removeEventListener('abort', end);
-    const began = call.started[0] || Date.now();
+    const began = call.start[START.at] || Date.now();
     ran.observe({ task: call.task, outcome }, Math.max(0, Date.now() - began) / 1000);
   }
 }
 
-/** Counts the time from the moment at which the thread began: what a thread needs to start is not the input's fault. */
-function watchTime(call: TaskCall, deadlineMs: number, ender: AbortController): { stop(): void } {
+/** Ends a job that has used up its time, counted from the moment at which its thread began. */
+function watchTime(pool: Piscina, { call, options }: Job, ender: AbortController): { stop(): void } {
+  const { task, start } = call;
+  const { deadlineMs } = options;
   const asked = Date.now();
   let timer: NodeJS.Timeout | undefined;
-  const look = (): void => {
-    const began = call.started[0] ?? 0;
-    const left = began > 0 ? began + deadlineMs - Date.now() : asked + longestStartMs - Date.now();
-    if (left > 0) timer = setTimeout(look, began > 0 ? left : Math.min(left, deadlineMs));
-    else if (began > 0)
-      ender.abort(new AppError('unprocessable', 'WORK_TOO_COSTLY', { task: call.task, limit: 'time' }));
-    else ender.abort(new AppError('unavailable', 'OVERLOADED', { task: call.task, retryAfterSeconds: 2 }));
+  let isStopped = false;
+  const lookAgain = (ms: number): void => {
+    if (!isStopped) timer = setTimeout(() => void look(), Math.max(ms, shortestLookMs));
   };
-  look();
-  return { stop: () => clearTimeout(timer) };
+  const look = async (): Promise<void> => {
+    const began = start[START.at] ?? 0;
+    if (began === 0) {
+      if (Date.now() - asked < longestStartMs) return lookAgain(deadlineMs);
+      return ender.abort(new AppError('unavailable', 'OVERLOADED', { task, retryAfterSeconds: 2 }));
+    }
+    const byClock = Date.now() - began;
+    const left = deadlineMs - (await usedMs(pool, start).catch(() => byClock));
+    const leftByClock = clockFactor * deadlineMs - byClock;
+    if (left > 0 && leftByClock > 0) return lookAgain(Math.min(left, leftByClock));
+    if (!isStopped) ender.abort(new AppError('unprocessable', 'WORK_TOO_COSTLY', { task, limit: 'time' }));
+  };
+  lookAgain(deadlineMs);
+  return {
+    stop() {
+      isStopped = true;
+      clearTimeout(timer);
+    },
+  };
+}
+
+/** What Node has from 24.6 on; it answers also while the thread is busy. */
+interface Countable {
+  cpuUsage?(): Promise<{ readonly user: number; readonly system: number }>;
+}
+
+/** Processor time of a job so far, in ms. Throws where Node cannot tell. */
+async function usedMs(pool: Piscina, start: Float64Array): Promise<number> {
+  const thread = pool.threads.find(({ threadId }) => threadId === start[START.thread]) as Countable | undefined;
+  if (thread?.cpuUsage === undefined) throw new Error('unknown');
+  const { user, system } = await thread.cpuUsage();
+  return (user + system) / 1000 - (start[START.used] ?? 0);
 }
 
 /** Why a task has no answer, as an error of ours. */

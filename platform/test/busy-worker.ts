@@ -10,6 +10,7 @@ export const handle = handleTasks({
     for (const until = Date.now() + ms; Date.now() < until;);
     return 'spun';
   },
+  sleep: (ms: number) => void Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms),
   hoard() {
     const kept: number[][] = [];
     for (;;) kept.push(Array.from({ length: 1000 }, (_, i) => i + kept.length));

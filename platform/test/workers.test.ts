@@ -12,7 +12,9 @@ const second = { deadlineMs: 5_000 };
 
 describe('threads for work that must not hold the main one', () => {
   let workers: Workers;
-  beforeAll(() => (workers = openWorkers(file, { threads: 2, heapMb: 64, queue: 3, idleMs: 300 })));
+  beforeAll(() => {
+    workers = openWorkers(file, { threads: 2, heapMb: 64, queue: 3, idleMs: 300 });
+  });
   afterAll(() => workers.close());
 
   it('answer what a task returns, and whole errors', async () => {
@@ -39,6 +41,15 @@ describe('threads for work that must not hold the main one', () => {
     expect(await other).toBe('spun');
     expect(Date.now() - began).toBeLessThan(10_000);
     expect(await workers.run('double', 1, second)).toBe(2);
+  });
+
+  it('do not take time in which a thread had no processor for time that the task used', async () => {
+    await workers.run('sleep', 600, { deadlineMs: 200 });
+    const began = Date.now();
+    await expect(workers.run('sleep', 60_000, { deadlineMs: 200 })).rejects.toMatchObject({
+      reason: 'WORK_TOO_COSTLY',
+    });
+    expect(Date.now() - began).toBeGreaterThanOrEqual(1_000);
   });
 
   it('end a task that takes too much memory, while others and the process go on', async () => {

@@ -1,0 +1,17 @@
+import { setImmediate } from 'node:timers/promises';
+
+/** Longest that one piece of work goes on before others have their turn. */
+const turnMs = 8;
+
+/**
+ * For a loop over many pieces of work, none of them long: awaited after each, it lets other work of the process in whenever 8 ms
+ * have passed since the last time.
+ */
+export function createPace(): () => Promise<void> {
+  let since = performance.now();
+  return async () => {
+    if (performance.now() - since < turnMs) return;
+    await setImmediate();
+    since = performance.now();
+  };
+}
