@@ -14,15 +14,15 @@ export const MAX_JSON_DEPTH = 32;
 export const MAX_PROBLEMS = 100;
 
 /**
- * Applies the text rules to a value that came as JSON. Answers a deep copy in which every string and key is in Unicode
- * normal form C with LF line ends, and the list of what cannot be mended: lone surrogates, NUL, keys that MongoDB or
+ * Applies the text rules to a value that came as JSON. Answers a value in which every string and key is in Unicode normal
+ * form C with LF line ends (parts that are so already are shared with what came), and the list of what cannot be mended: lone surrogates, NUL, keys that MongoDB or
  * JavaScript would take for something else (`$…`, `_bsontype`, `__proto__`), numbers without a canonical form, more than 30
- * combining marks in a row, nesting beyond 32. The copy is only to be used when the list is empty.
+ * combining marks in a row, nesting beyond 32. The value is only to be used when the list is empty.
  */
 export function applyTextRules(value: unknown): { value: unknown; problems: Problem[] } {
   const place: Place = { path: [], problems: [] };
-  const copy = visit(value, place);
-  return { value: copy, problems: place.problems };
+  const ruled = visit(value, place);
+  return { value: ruled, problems: place.problems };
 }
 
 /** A text as it is stored: NFC, and LF for CRLF and CR. Of a text that `isNormalizable`; any other may take minutes. */
@@ -69,13 +69,16 @@ function visit(value: unknown, place: Place): unknown {
   return Array.isArray(value) ? visitArray(value, place) : visitObject(value as Record<string, unknown>, place);
 }
 
-function visitArray(value: readonly unknown[], place: Place): unknown[] {
-  return value.map((part, i) => {
+function visitArray(value: readonly unknown[], place: Place): readonly unknown[] {
+  let copy: unknown[] | undefined;
+  for (let i = 0; i < value.length; i++) {
     place.path.push(i);
-    const copy = visit(part, place);
+    const part = visit(value[i], place);
     place.path.pop();
-    return copy;
-  });
+    if (copy === undefined && !Object.is(part, value[i])) copy = value.slice();
+    if (copy !== undefined) copy[i] = part;
+  }
+  return copy ?? value;
 }
 
 function visitText(text: string, place: Place): string {
@@ -95,18 +98,23 @@ function visitNumber(value: number, place: Place): number {
 }
 
 function visitObject(value: Record<string, unknown>, place: Place): Record<string, unknown> {
-  const copy: Record<string, unknown> = {};
+  const names = new Set<string>();
+  const entries: [string, unknown][] = [];
+  let isChanged = false;
   for (const key of Object.keys(value)) {
     place.path.push(key);
     if (isForbiddenKey(key)) report(place, 'forbidden_key', 'is a name that may not be used');
     else {
       const name = visitText(key, place);
-      if (Object.hasOwn(copy, name)) report(place, 'duplicate_key', 'occurs twice in one object');
-      copy[name] = visit(value[key], place);
+      if (names.has(name)) report(place, 'duplicate_key', 'occurs twice in one object');
+      const part = visit(value[key], place);
+      isChanged ||= name !== key || !Object.is(part, value[key]);
+      names.add(name);
+      entries.push([name, part]);
     }
     place.path.pop();
   }
-  return copy;
+  return isChanged ? Object.fromEntries(entries) : value;
 }
 
 /** A name that MongoDB or JavaScript would take for something else. */

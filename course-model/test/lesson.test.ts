@@ -219,6 +219,16 @@ describe('refusals', () => {
     expect(stored(items(2000), first)).toEqual(first);
   });
 
+  it('changes nothing in place, and shares what needs no change', () => {
+    const sent = { a: ['e\u0301', { kept: ['x'] }], b: { c: 'x' }, 'e\u0301': -0 };
+    const before = structuredClone(sent);
+    const { value } = applyTextRules(sent) as { value: typeof sent };
+    expect(sent).toEqual(before);
+    expect(value).toEqual({ a: ['\u00e9', { kept: ['x'] }], b: { c: 'x' }, '\u00e9': 0 });
+    expect(value.b).toBe(sent.b);
+    expect(value.a[1]).toBe(sent.a[1]);
+  });
+
   it('lists many problems, but not without end', () => {
     const keys = Object.fromEntries(Array.from({ length: 5000 }, (_, i) => [`$${i}`, i]));
     expect(applyTextRules(keys).problems).toHaveLength(100);

@@ -5,9 +5,12 @@ import { requestService } from '@coursewright/platform/requests';
 import type { Logger } from '@coursewright/platform/logger';
 import type { Part } from '@coursewright/platform/run';
 import { createBase, serviceParts } from '@coursewright/platform/service';
+import { openWorkers } from '@coursewright/platform/workers';
 import { openDatabase } from '@coursewright/platform/sql';
 import type { Config } from './config.js';
+import { createBodyWork } from './operations/body-work.js';
 import { createImportRunner } from './operations/import-runner.js';
+import { createPageMemory } from './operations/page-memory.js';
 import type { RenderCache } from './operations/ports.js';
 import { createCatalogClient } from './rpc/catalog-client.js';
 import { contentService } from './rpc/content-service.js';
@@ -31,6 +34,7 @@ export async function createService(config: Config): Promise<{ parts: Part[]; lo
   const catalog = createCatalogClient(base.channel('catalog', config.catalogAddress), minter);
   const imports = createImportStore(database, outbox);
   const spool = createSpool(config.spoolDir);
+  const workers = openWorkers(new URL('./body-worker.js', import.meta.url));
   const cache: RenderCache = {
     through: (key, render) => redis.through(key, { kind: 'rendered', ttlSeconds: RENDERED_SECONDS }, render),
   };
@@ -46,6 +50,8 @@ export async function createService(config: Config): Promise<{ parts: Part[]; lo
   });
   const service = contentService({
     ...{ bodies, versioning, imports, spool, cache, newId },
+    work: createBodyWork(workers),
+    costlyPages: createPageMemory(),
     hashKey: config.hashKey,
     maxImportBytes: config.maxImportBytes,
     wakeImports: () => runner.wake(),
@@ -63,7 +69,12 @@ export async function createService(config: Config): Promise<{ parts: Part[]; lo
       { name: 'mongodb', required: false, isUp: () => bodies.isUp() },
       { name: 'redis', required: false, isUp: () => redis.isUp() },
     ],
-    parts: [{ name: 'mongodb', stop: () => bodies.close() }, { name: 'redis', stop: () => redis.close() }, runner],
+    parts: [
+      { name: 'mongodb', stop: () => bodies.close() },
+      { name: 'redis', stop: () => redis.close() },
+      { name: 'workers', stop: () => workers.close() },
+      runner,
+    ],
   });
   return { parts, logger };
 }

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import type { Audience } from '@coursewright/course-model/lesson';
 import { AppError } from '@coursewright/platform/errors';
 import { fieldMarks, type KnownNode } from '../src/domain/import-ops.js';
 import type { AddedNode, As, Call, Catalog, LessonNode, Made, StoredOp, Versioning } from '../src/operations/ports.js';
@@ -23,6 +24,8 @@ export class FakeServices implements Versioning, Catalog {
   readonly commands = new Map<string, unknown>();
   roles: readonly string[] = ['author'];
   commits = 0;
+  /** Whom every lesson is for. */
+  audience: Audience = 'learner';
   /** The imports that were dropped, in order. */
   readonly dropped: string[] = [];
   /** Versioning does not answer when something is to be dropped. */
@@ -84,6 +87,7 @@ export class FakeServices implements Versioning, Catalog {
         kind: node.kind,
         fields: node.fields,
         body: node.body,
+        audience: this.audience,
         commit: course.head,
         head: course.head,
       },

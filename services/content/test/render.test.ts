@@ -4,13 +4,14 @@ import { projectLesson } from '@coursewright/course-model/project-lesson';
 import type { Audience } from '@coursewright/course-model/lesson';
 import fc from 'fast-check';
 import { parseDocument } from 'htmlparser2';
-import { renderLesson, renderText, sanitize, type RenderedPage } from '../src/domain/render.js';
+import { renderLesson, type RenderedPage } from '../src/domain/render.js';
+import { renderText, sanitize } from '../src/domain/render-text.js';
 
 function render(input: unknown, audience: Audience = 'learner'): RenderedPage {
   let n = 0;
   const stored = normalizeLesson(input, null, () => `0190a000-0000-7000-8000-${(++n).toString(16).padStart(12, '0')}`);
   if (!stored.ok) throw new Error(JSON.stringify(stored.problems));
-  return renderLesson(projectLesson(stored.body.doc, audience));
+  return renderLesson(projectLesson(stored.body.doc, audience), { isForAuthors: audience !== 'learner' });
 }
 
 /** Everything in rendered HTML that could run, frame, submit or style. */

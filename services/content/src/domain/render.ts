@@ -1,9 +1,19 @@
 import type { ProjectedLesson } from '@coursewright/course-model/project-lesson';
-import MarkdownIt from 'markdown-it';
-import type { Attributes, IOptions } from 'sanitize-html';
+import {
+  BudgetUsedUp,
+  escapeHtml,
+  note,
+  renderBudget,
+  renderText,
+  safeHtml,
+  safeMarkdown,
+  spend,
+  TEXT_COST,
+  type RenderBudget,
+} from './render-text.js';
 
 /** Raised whenever the same document would be rendered to other HTML; part of every cache key and of learners' hashes. */
-export const RENDER_VERSION = 1;
+export const RENDER_VERSION = 2;
 
 /** One item of a page as safe HTML. */
 export interface RenderedItem {
@@ -21,86 +31,71 @@ export interface RenderedPage {
   items: RenderedItem[];
 }
 
-// CommonJS that requires the ES module which the OLX reader imports: loaded after that is linked, or the two wait for each other.
-const { default: sanitizeHtml } = await import('sanitize-html');
-
-const markdown = new MarkdownIt({ html: true, linkify: false, typographer: false });
-
-const OPTIONS: IOptions = {
-  allowedTags: (
-    'a abbr b bdi bdo big blockquote br caption center cite code col colgroup dd del details dfn div dl dt em figcaption figure h1 h2 h3 ' +
-    'h4 h5 h6 hr i img ins kbd li mark ol p pre q rp rt ruby s samp section small span strike strong sub summary sup table tbody td tfoot ' +
-    'th thead time tr tt u ul var wbr audio video source'
-  ).split(' '),
-  // No id and no name (they would shadow the page's own), no style (it can draw over the page), no event handler ever.
-  allowedAttributes: {
-    '*': ['title', 'lang', 'dir'],
-    a: ['href', 'rel'],
-    img: ['src', 'alt', 'width', 'height', 'loading'],
-    audio: ['src', 'controls'],
-    video: ['src', 'controls', 'width', 'height'],
-    source: ['src', 'type'],
-    code: ['class'],
-    ol: ['start', 'type'],
-    td: ['colspan', 'rowspan'],
-    th: ['colspan', 'rowspan', 'scope'],
-    time: ['datetime'],
-    details: ['open'],
-  },
-  allowedClasses: { code: [/^language-[\w+-]{1,40}$/] },
-  allowedSchemes: ['http', 'https', 'mailto'],
-  allowedSchemesByTag: { img: ['http', 'https', 'data'] },
-  allowProtocolRelative: false,
-  nestingLimit: 100,
-  transformTags: {
-    a: (tagName, attribs) => ({ tagName, attribs: { ...attribs, rel: 'noopener noreferrer nofollow' } }),
-    img: (tagName, attribs) => ({ tagName, attribs: safeImage(attribs) }),
-  },
-};
-
-/** Pictures inside of a text may be pixels only: an SVG is a document that can hold script. */
-function safeImage(attribs: Attributes): Attributes {
-  const { src, ...others } = attribs;
-  const inline = /^\s*data:/i.test(src ?? '');
-  if (inline && !/^data:image\/(png|jpeg|gif|webp);base64,[A-Za-z0-9+/=\s]*$/.test(src ?? ''))
-    return { ...others, loading: 'lazy' };
-  return { ...attribs, loading: 'lazy' };
+/** How a page is rendered. */
+export interface RenderOptions {
+  readonly isForAuthors: boolean;
+  /** Whether the part at a place (objectives, then items) was too costly before: it becomes a note. */
+  readonly isCostly?: (place: number) => boolean;
+  /** Told the place of each part before it is rendered. */
+  readonly onPart?: (place: number) => void;
 }
 
-/** HTML that holds nothing but harmless markup: no script, no style, no frame, no form, no event handler, no odd URL. */
-export function sanitize(html: string): string {
-  return sanitizeHtml(html, OPTIONS);
-}
-
-/** A text as safe HTML: what begins with a tag is taken for HTML, anything else for Markdown. */
-export function renderText(text: string): string {
-  return sanitize(/^\s*<[a-z!/]/i.test(text) ? text : markdown.render(text));
-}
-
-/** Renders what an audience may see of a lesson, i.e. its projection. Pure: the same projection gives the same HTML. */
-export function renderLesson(lesson: ProjectedLesson): RenderedPage {
-  const items = new Map<string, RenderedItem>();
+/**
+ * Renders what a reader may see of a lesson, i.e. its projection. Pure: the same projection gives the same HTML. What is beyond the
+ * limits is replaced by a note, the other parts stay as they are; nothing is left out in silence.
+ */
+export function renderLesson(lesson: ProjectedLesson, options: RenderOptions = { isForAuthors: false }): RenderedPage {
+  const { isForAuthors } = options;
+  const budget = renderBudget(isForAuthors);
+  let place = 0;
+  const part = (render: () => string): string => {
+    const here = place++;
+    if (options.isCostly?.(here)) return note(isForAuthors, 'it takes too long to render');
+    options.onPart?.(here);
+    try {
+      const html = render();
+      spend(budget, { bytes: Buffer.byteLength(html) });
+      return html;
+    } catch (error) {
+      if (error instanceof BudgetUsedUp)
+        return note(isForAuthors, 'the lesson as a whole is too large or too complex to render');
+      throw error;
+    }
+  };
+  const objectives = lesson.objectives.map(({ id, text }) => ({
+    id,
+    html: part(() => safeMarkdown(text, budget, 'inline')),
+  }));
+  const byId = new Map<string, () => RenderedItem>();
   for (const { id, type, title = '', audience, content } of lesson.materials) {
-    items.set(id, { id, kind: 'material', type, title, audience, html: renderMaterial(type, content) });
+    const shown = { id, kind: 'material' as const, type, title, audience };
+    byId.set(id, () => ({ ...shown, html: part(() => renderMaterial(type, content, budget)) }));
   }
   for (const { id, type, title = '', audience, ...parts } of lesson.exercises) {
-    const html = renderParts(parts.instructions) + renderParts(parts.content) + forAuthors('Answers', parts.answers);
-    items.set(id, { id, kind: 'exercise', type, title, audience, html });
+    const shown = { id, kind: 'exercise' as const, type, title, audience };
+    const render = () =>
+      renderParts(parts.instructions, budget) +
+      renderParts(parts.content, budget) +
+      forAuthors('Answers', parts.answers, budget);
+    byId.set(id, () => ({ ...shown, html: part(render) }));
   }
   for (const { id, type, title = '', audience, ...parts } of lesson.assessments) {
-    const html =
-      renderParts(parts.questions) + forAuthors('Answers', parts.answers) + forAuthors('Scoring', parts.scoring);
-    items.set(id, { id, kind: 'assessment', type, title, audience, html });
+    const shown = { id, kind: 'assessment' as const, type, title, audience };
+    const render = () =>
+      renderParts(parts.questions, budget) +
+      forAuthors('Answers', parts.answers, budget) +
+      forAuthors('Scoring', parts.scoring, budget);
+    byId.set(id, () => ({ ...shown, html: part(render) }));
   }
-  return {
-    objectives: lesson.objectives.map(({ id, text }) => ({ id, html: sanitize(markdown.renderInline(text)) })),
-    items: lesson.order.flatMap((id) => items.get(id) ?? []),
-  };
+  return { objectives, items: lesson.order.flatMap((id) => byId.get(id)?.() ?? []) };
 }
 
-function renderMaterial(type: string, content: unknown): string {
-  if (typeof content === 'string' && type === 'text/html') return sanitize(content);
-  if (typeof content === 'string' && type === 'text/markdown') return sanitize(markdown.render(content));
+/** Characters that a name may come to when it is written beside each file. */
+const LONGEST_REPEATED = 1_000_000;
+
+function renderMaterial(type: string, content: unknown, budget: RenderBudget): string {
+  if (typeof content === 'string' && type === 'text/html') return safeHtml(content, budget);
+  if (typeof content === 'string' && type === 'text/markdown') return safeMarkdown(content, budget);
   const place = isRecord(content) ? content : { url: content };
   const urls = [
     place['url'],
@@ -111,18 +106,20 @@ function renderMaterial(type: string, content: unknown): string {
   const name = escapeHtml(
     [place['alt'], place['name'], place['text'], urls[0]].find((text) => typeof text === 'string') ?? '',
   );
+  if (urls.length * name.length > LONGEST_REPEATED)
+    return note(budget.isForAuthors, 'it names too many files for so long a text');
   switch (type) {
     case 'image':
-      return sanitize(urls.map((url) => `<img src="${escapeHtml(url)}" alt="${name}">`).join(''));
+      return safeHtml(urls.map((url) => `<img src="${escapeHtml(url)}" alt="${name}">`).join(''), budget);
     case 'audio':
-      return sanitize(urls.map((url) => `<audio controls src="${escapeHtml(url)}"></audio>`).join(''));
+      return safeHtml(urls.map((url) => `<audio controls src="${escapeHtml(url)}"></audio>`).join(''), budget);
     case 'video':
-      return sanitize(renderVideo(place, urls));
+      return safeHtml(renderVideo(place, urls), budget);
     case 'file':
     case 'link':
-      return sanitize(urls.map((url) => `<p><a href="${escapeHtml(url)}">${name}</a></p>`).join(''));
+      return safeHtml(urls.map((url) => `<p><a href="${escapeHtml(url)}">${name}</a></p>`).join(''), budget);
     default:
-      return code(content);
+      return code(content, budget);
   }
 }
 
@@ -136,31 +133,42 @@ function renderVideo(place: Record<string, unknown>, urls: readonly string[]): s
 }
 
 /** A text, a list of parts, or an object that has some of `html`, `text`, `prompt`, `questions` and `options`; else its JSON. */
-function renderParts(value: unknown, depth = 0): string {
-  if (value === '' || value === null || value === undefined || depth > 8) return '';
-  if (typeof value === 'string') return renderText(value);
-  if (Array.isArray(value)) return value.map((part: unknown) => renderParts(part, depth + 1)).join('');
-  if (!isRecord(value)) return code(value);
+function renderParts(value: unknown, budget: RenderBudget, depth = 0): string {
+  if (value === '' || value === null || value === undefined) return '';
+  if (depth > 8) return code(value, budget);
+  if (typeof value === 'string') return renderText(value, budget);
+  if (Array.isArray(value)) return value.map((part: unknown) => renderParts(part, budget, depth + 1)).join('');
+  if (!isRecord(value)) return code(value, budget);
   const texts = ['html', 'text', 'prompt', 'question']
     .map((name) => value[name])
     .filter((text) => typeof text === 'string');
   const { questions, options } = value;
-  if (texts.length === 0 && !Array.isArray(questions) && !Array.isArray(options)) return code(value);
+  if (texts.length === 0 && !Array.isArray(questions) && !Array.isArray(options)) return code(value, budget);
   const choices = Array.isArray(options)
-    ? `<ul>${options.map((option: unknown) => `<li>${renderParts(option, depth + 1)}</li>`).join('')}</ul>`
+    ? `<ul>${options.map((option: unknown) => `<li>${renderParts(option, budget, depth + 1)}</li>`).join('')}</ul>`
     : '';
-  return texts.map((text) => `<div>${renderText(text)}</div>`).join('') + renderParts(questions, depth + 1) + choices;
+  return (
+    texts.map((text) => `<div>${renderText(text, budget)}</div>`).join('') +
+    renderParts(questions, budget, depth + 1) +
+    choices
+  );
 }
 
 /** What only authors get: the projection of learners has none of it. */
-function forAuthors(title: string, value: unknown): string {
+function forAuthors(title: string, value: unknown, budget: RenderBudget): string {
   return value === undefined || value === null || value === ''
     ? ''
-    : `<details><summary>${title}</summary>${code(value)}</details>`;
+    : `<details><summary>${title}</summary>${code(value, budget)}</details>`;
 }
 
-function code(value: unknown): string {
-  return `<pre><code>${escapeHtml(typeof value === 'string' ? value : JSON.stringify(value, null, 2))}</code></pre>`;
+/** Longer JSON is shown as it is: indentation could make it thirty times as long. */
+const LONGEST_INDENTED = 100_000;
+
+function code(value: unknown, budget: RenderBudget): string {
+  spend(budget, { markup: TEXT_COST });
+  let text = typeof value === 'string' ? value : JSON.stringify(value);
+  if (typeof value !== 'string' && text.length <= LONGEST_INDENTED) text = JSON.stringify(value, null, 2);
+  return `<pre><code>${escapeHtml(text)}</code></pre>`;
 }
 
 function isRecord(value: unknown): value is Record<string, unknown> {
@@ -169,8 +177,4 @@ function isRecord(value: unknown): value is Record<string, unknown> {
 
 function isUrl(value: unknown): value is string {
   return typeof value === 'string' && value !== '';
-}
-
-function escapeHtml(text: string): string {
-  return text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;').replaceAll('"', '&quot;');
 }

@@ -1,24 +1,42 @@
 import type { Body } from '@coursewright/course-model/body';
-import type { LessonDocument, Source } from '@coursewright/course-model/lesson';
+import type { Audience, LessonDocument, Source } from '@coursewright/course-model/lesson';
 import type { Actor } from '@coursewright/platform/actor';
 import type { CallContext, Command } from '@coursewright/platform/rpc-call';
 import type { Archive, ArchiveLimits } from '../domain/archive.js';
 import type { ImportOp, KnownNode } from '../domain/import-ops.js';
 import type { ImportReport, Loss } from '../domain/import-report.js';
 import type { PlannedNode } from '../domain/import-plan.js';
-import type { RenderedPage } from '../domain/render.js';
+import type { PackedBody, Rendering } from '../domain/body-tasks.js';
 
 /** The call that is being served. */
 export type Call = CallContext;
 
-/** Immutable lesson documents by course and hash (base64url). */
+/** Immutable lesson documents by course and hash (base64url), as documents. */
 export interface Bodies {
   /** Stores documents; answers when they are durable. Storing one again only renews the time of its last use. */
-  putMany(courseId: string, bodies: readonly Body[]): Promise<void>;
+  putMany(courseId: string, bodies: readonly (Body | PackedBody)[]): Promise<void>;
   /** A document whose hash was checked. Throws internal STORED_BODY_MISSING or STORED_BODY_CORRUPT, unavailable BODY_STORE_UNAVAILABLE. */
   get(courseId: string, hash: string): Promise<LessonDocument>;
   /** Those documents that are there and sound, by hash. */
   getMany(courseId: string, hashes: readonly string[]): Promise<Map<string, LessonDocument>>;
+}
+
+/** A body that is not in the store, or lies there with another content than its hash says. */
+export interface BodyProblem {
+  hash: string;
+  what: 'missing' | 'damaged';
+}
+
+/** The same documents as the bytes of their canonical JSON, which costs less than documents do, above all between threads. */
+export interface StoredBodies extends Bodies {
+  /** The bytes of a document whose hash was checked. Throws as `get`. */
+  read(courseId: string, hash: string): Promise<Uint8Array>;
+  /** The bytes of those documents that are there and sound, by hash. */
+  readMany(courseId: string, hashes: readonly string[]): Promise<Map<string, Uint8Array>>;
+  /** How many bytes these documents have, by hash; what is not there is left out. */
+  sizes(courseId: string, hashes: readonly string[]): Promise<Map<string, number>>;
+  /** What is wrong with these documents in the store itself, whatever is remembered of them. */
+  check(courseId: string, hashes: readonly string[]): Promise<BodyProblem[]>;
 }
 
 /** A lesson's node as versioning has it at a ref. */
@@ -29,6 +47,8 @@ export interface LessonNode {
   fields: Record<string, unknown>;
   /** Hash of the body; null when there is none. */
   body: string | null;
+  /** Whom the lesson is for, what is above it counted in. */
+  audience: Audience;
   /** The commit that last changed the lesson at this ref. */
   commit: string;
   /** The commit of the ref, and the branch's name when the ref is one. */
@@ -118,7 +138,7 @@ export interface Catalog {
 
 /** Cache of rendered pages; when it is away every page is rendered. */
 export interface RenderCache {
-  through(key: string, render: () => Promise<RenderedPage>): Promise<RenderedPage>;
+  through(key: string, render: () => Promise<Rendering>): Promise<Rendering>;
 }
 
 /** An import as it stands. */

@@ -1,12 +1,11 @@
-import { createHash } from 'node:crypto';
-import { bodyHash, type Body } from '@coursewright/course-model/body';
-import { emptyLesson, type LessonDocument } from '@coursewright/course-model/lesson';
-import { normalizeLesson } from '@coursewright/course-model/normalize-lesson';
 import { personOf } from '@coursewright/platform/actor';
 import { AppError } from '@coursewright/platform/errors';
-import { idFromHash, isHash, toHash } from '@coursewright/platform/ids';
-import { authorizeAction } from './access.js';
-import type { Bodies, Call, LessonNode, Versioning } from './ports.js';
+import { isHash, toHash } from '@coursewright/platform/ids';
+import { emptyBytes, type PackedBody } from '../domain/body-tasks.js';
+import { seedOf } from '../domain/item-ids.js';
+import { audienceOf, authorizeAction, checkLesson } from './access.js';
+import type { BodyWork } from './body-work.js';
+import type { Call, LessonNode, StoredBodies, Versioning } from './ports.js';
 
 /** What somebody wants a lesson's document to be. */
 export interface SaveLessonInput {
@@ -22,18 +21,19 @@ export interface SaveLessonInput {
   kind: string;
 }
 
-/** A lesson with its document in normal form. */
+/** A lesson with its document in normal form, as canonical JSON in UTF-8. */
 export interface LessonAtRef {
   node: Pick<LessonNode, 'courseId' | 'lessonId' | 'refKind' | 'refName' | 'commit' | 'updatedAt' | 'updatedBy'>;
   /** Hash of the body, or "none". */
   hash: string;
-  doc: LessonDocument;
+  content: Uint8Array;
   unchanged: boolean;
 }
 
 interface SaveDeps {
-  bodies: Bodies;
+  bodies: StoredBodies;
   versioning: Versioning;
+  work: BodyWork;
   newId: () => string;
 }
 
@@ -42,36 +42,39 @@ const MAX_SENT_BYTES = 2 * 1024 * 1024;
 
 /**
  * Brings a document into normal form, stores it, and commits its hash to the branch. The body is durable before the commit
- * names it; a crash between the two leaves a body that nobody refers to. A document that is there already makes no commit.
+ * names it; a crash between the two leaves a body that nobody refers to. A document that is there already makes no commit. A
+ * present body that is lost or damaged does not stand in the way: the whole document is here.
  *
  * @throws AppError invalid_argument MALFORMED_JSON, INVALID_LESSON (with pointers); too_large LESSON_TOO_LARGE; unprocessable
- *   NOT_A_LESSON; stale STALE; those of versioning and the body store
+ *   NOT_A_LESSON, WORK_TOO_COSTLY; unavailable OVERLOADED; stale STALE; those of versioning and the body store
  */
 export async function saveLesson(deps: SaveDeps, input: SaveLessonInput, call: Call): Promise<LessonAtRef> {
   authorizeAction(call.actor, input.courseId, 'course.write');
-  const sent = parse(input.content);
-  const once = { ...deps, newId: idsOf(call, deps.newId) };
-  return (await saveOnWhatWasRead(once, input, sent, call)) ?? (await saveOnWhatIsThere(once, input, sent, call));
+  if (input.content.byteLength > MAX_SENT_BYTES)
+    throw new AppError('too_large', 'LESSON_TOO_LARGE', { limit: MAX_SENT_BYTES });
+  const { courseId, lessonId } = input;
+  const { command, actor } = call;
+  // Sent again, the same document is the same body, whatever became of the first attempt.
+  const seed = seedOf({ actor: actor.sub, courseId, lessonId, commandId: command?.id ?? deps.newId() });
+  const save = { ...input, seed };
+  return (await saveOnWhatWasRead(deps, save, call)) ?? (await saveOnWhatIsThere(deps, save, call));
 }
+
+type Save = SaveLessonInput & { seed: string };
 
 /**
  * The short way for a writer who says which body he read: nothing has to be asked before the commit, which checks it under its
  * lock. Undefined when it turns out otherwise; the long way then tells exactly why.
  */
-async function saveOnWhatWasRead(
-  deps: SaveDeps,
-  input: SaveLessonInput,
-  sent: unknown,
-  call: Call,
-): Promise<LessonAtRef | undefined> {
-  const { courseId, expectedBody } = input;
+async function saveOnWhatWasRead(deps: SaveDeps, save: Save, call: Call): Promise<LessonAtRef | undefined> {
+  const { courseId, expectedBody } = save;
   if (expectedBody === undefined || !isHash(expectedBody)) return undefined;
-  const read = (await deps.bodies.getMany(courseId, [expectedBody])).get(expectedBody);
-  if (read === undefined) return undefined;
-  const body = normalized(sent, read, deps.newId);
+  const present = (await deps.bodies.readMany(courseId, [expectedBody])).get(expectedBody);
+  if (present === undefined) return undefined;
+  const body = await deps.work.normalize({ sent: save.content, present, seed: save.seed });
   if (toHash(body.hash) === expectedBody) return undefined;
   try {
-    return await commitBody(deps, input, body, { branch: input.branch, base: '', call });
+    return await commitBody(deps, save, body, { branch: save.branch, base: '', call });
   } catch (error) {
     if (error instanceof AppError && answeredInFull.has(error.kind)) return undefined;
     throw error;
@@ -80,61 +83,39 @@ async function saveOnWhatWasRead(
 
 const answeredInFull: ReadonlySet<string> = new Set(['stale', 'conflict', 'not_found', 'unprocessable']);
 
-async function saveOnWhatIsThere(
-  deps: SaveDeps,
-  input: SaveLessonInput,
-  sent: unknown,
-  call: Call,
-): Promise<LessonAtRef> {
-  const { courseId, lessonId } = input;
-  const node = await deps.versioning.getLesson({ courseId, lessonId, ref: input.branch }, { call });
-  if (node.kind !== 'lesson' && node.kind !== 'assignment')
-    throw new AppError('unprocessable', 'NOT_A_LESSON', { lessonId });
-  if (node.refKind !== 'branch')
-    throw new AppError('not_found', 'BRANCH_NOT_FOUND', { courseId, branch: input.branch });
-  const present = node.body === null ? null : await deps.bodies.get(courseId, node.body);
-  const body = normalized(sent, present, deps.newId);
+async function saveOnWhatIsThere(deps: SaveDeps, save: Save, call: Call): Promise<LessonAtRef> {
+  const { courseId, lessonId } = save;
+  const node = await deps.versioning.getLesson({ courseId, lessonId, ref: save.branch }, { call });
+  checkLesson(node, audienceOf(call.actor, courseId));
+  if (node.refKind !== 'branch') throw new AppError('not_found', 'BRANCH_NOT_FOUND', { courseId, branch: save.branch });
+  // What cannot be read gives no ids: items without one get new ones.
+  const present = node.body === null ? null : (await deps.bodies.readMany(courseId, [node.body])).get(node.body);
+  const body = await deps.work.normalize({ sent: save.content, present: present ?? null, seed: save.seed });
   const hash = toHash(body.hash);
   // The empty document on a lesson that has none is no change either.
-  const isEmptyStill = node.body === null && body.hash.equals(bodyHash(emptyLesson()));
+  const isEmptyStill = node.body === null && Buffer.compare(body.bytes, emptyBytes) === 0;
   const isSame = hash === node.body || isEmptyStill;
+  if (isSame && present === undefined) await deps.bodies.putMany(courseId, [body]);
   // Versioning decides under its lock; asking here first only spares the store a body that could not be used.
-  const isStale = input.expectedBody !== undefined && input.expectedBody !== (node.body ?? 'none');
+  const isStale = save.expectedBody !== undefined && save.expectedBody !== (node.body ?? 'none');
   if (isSame || isStale) {
     // A call that was sent again after its commit, by a peer that never got the answer, finds its own work.
-    const before = await savedBefore(deps, input, call);
+    const before = await savedBefore(deps, save, call);
     if (before) return before;
   }
-  if (isSame) return { node, hash: isEmptyStill ? 'none' : hash, doc: body.doc, unchanged: true };
+  if (isSame) return { node, hash: isEmptyStill ? 'none' : hash, content: body.bytes, unchanged: true };
   if (isStale) {
     const etag = node.body ?? 'none';
     throw new AppError('stale', 'STALE', { nodeId: lessonId, part: 'body', etag, head: node.head });
   }
-  return commitBody(deps, input, body, { branch: node.refName, base: node.head, call });
-}
-
-/** New ids that follow from the command: sent again, the same document is the same body, whatever became of the first attempt. */
-function idsOf({ command }: Call, newId: () => string): () => string {
-  if (command === undefined) return newId;
-  let n = 0;
-  return () => idFromHash(createHash('sha256').update(`${command.id}\n${n++}`).digest());
-}
-
-/** The document in normal form. Throws invalid_argument INVALID_LESSON, too_large LESSON_TOO_LARGE. */
-function normalized(sent: unknown, present: LessonDocument | null, newId: () => string): Body {
-  const result = normalizeLesson(sent, present, newId);
-  if (result.ok) return result.body;
-  const tooLarge = result.problems.some((problem) => problem.code === 'too_large');
-  const fields = { fields: result.problems };
-  if (tooLarge) throw new AppError('too_large', 'LESSON_TOO_LARGE', {}, fields);
-  throw new AppError('invalid_argument', 'INVALID_LESSON', {}, fields);
+  return commitBody(deps, save, body, { branch: node.refName, base: node.head, call });
 }
 
 /** Stores the body, then commits its hash. */
 async function commitBody(
   deps: SaveDeps,
   input: SaveLessonInput,
-  body: Body,
+  body: PackedBody,
   at: { branch: string; base: string; call: Call },
 ): Promise<LessonAtRef> {
   const { courseId, lessonId, message, kind, expectedBody, expectedHead } = input;
@@ -156,29 +137,19 @@ async function commitBody(
     updatedAt: made.at,
     updatedBy: personOf(call.actor).sub,
   };
-  return { node, hash, doc: body.doc, unchanged: made.unchanged };
+  return { node, hash, content: body.bytes, unchanged: made.unchanged };
 }
 
 /** What this very command saved when it came before. */
 async function savedBefore(
-  deps: { bodies: Bodies; versioning: Versioning },
+  deps: { bodies: StoredBodies; versioning: Versioning },
   { courseId, lessonId }: SaveLessonInput,
   call: Call,
 ): Promise<LessonAtRef | undefined> {
   const made = await deps.versioning.madeBefore(call);
   if (made === undefined) return undefined;
   const node = await deps.versioning.getLesson({ courseId, lessonId, ref: made.commit }, { call });
-  const doc = node.body === null ? emptyLesson() : await deps.bodies.get(courseId, node.body);
+  const content = node.body === null ? emptyBytes : await deps.bodies.read(courseId, node.body);
   const named = { ...node, refKind: 'branch', refName: made.branch };
-  return { node: named, hash: node.body ?? 'none', doc, unchanged: made.unchanged };
-}
-
-function parse(content: Uint8Array): unknown {
-  if (content.byteLength > MAX_SENT_BYTES)
-    throw new AppError('too_large', 'LESSON_TOO_LARGE', { limit: MAX_SENT_BYTES });
-  try {
-    return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(content));
-  } catch (cause) {
-    throw new AppError('invalid_argument', 'MALFORMED_JSON', {}, { cause });
-  }
+  return { node: named, hash: node.body ?? 'none', content, unchanged: made.unchanged };
 }

@@ -1,41 +1,44 @@
-import type { Body } from '@coursewright/course-model/body';
-import { canonicalJson } from '@coursewright/course-model/canonical';
-import { normalizeLesson } from '@coursewright/course-model/normalize-lesson';
 import { authorizeService } from '@coursewright/platform/actor';
 import { AppError } from '@coursewright/platform/errors';
-import { toHash } from '@coursewright/platform/ids';
-import type { Bodies, Call } from './ports.js';
+import { isHash } from '@coursewright/platform/ids';
+import type { BodyWork } from './body-work.js';
+import type { BodyProblem, Call, StoredBodies } from './ports.js';
 
 /** A document on its way between services, with the hash that it must have. */
 export interface SentBody {
   hash: string;
+  /** Canonical JSON in UTF-8. */
   document: Uint8Array;
 }
 
 const MAX_HASHES = 500;
 const MAX_CHUNK_BYTES = 3 * 1024 * 1024;
+/** Bytes of bodies that are read in one go. */
+const READ_BYTES = 4 * 1024 * 1024;
 const READ_AT_ONCE = 50;
 
+function checkCount(hashes: readonly string[]): void {
+  if (hashes.length > MAX_HASHES) throw new AppError('invalid_argument', 'TOO_MANY_HASHES', { limit: MAX_HASHES });
+}
+
 /**
- * The bodies of these hashes, in chunks of at most 3 MiB; for our own services only. Bodies that are missing or damaged are left
- * out: the caller knows what it asked for.
+ * The bodies of these hashes as they are stored, in chunks of at most 3 MiB; for our own services only. Bodies that are missing or
+ * damaged are left out: the caller knows what it asked for.
  *
  * @throws AppError permission_denied FORBIDDEN; invalid_argument TOO_MANY_HASHES
  */
 export async function* getBodies(
-  deps: { bodies: Bodies },
+  deps: { bodies: StoredBodies },
   request: { courseId: string; hashes: readonly string[] },
   call: Call,
 ): AsyncGenerator<SentBody[]> {
   authorizeService(call.actor);
-  if (request.hashes.length > MAX_HASHES)
-    throw new AppError('invalid_argument', 'TOO_MANY_HASHES', { limit: MAX_HASHES });
+  checkCount(request.hashes);
+  const sizes = await deps.bodies.sizes(request.courseId, request.hashes);
   let chunk: SentBody[] = [];
   let bytes = 0;
-  for (let i = 0; i < request.hashes.length; i += READ_AT_ONCE) {
-    const docs = await deps.bodies.getMany(request.courseId, request.hashes.slice(i, i + READ_AT_ONCE));
-    for (const [hash, doc] of docs) {
-      const document = Buffer.from(canonicalJson(doc));
+  for (const hashes of inSteps([...sizes.keys()], sizes)) {
+    for (const [hash, document] of await deps.bodies.readMany(request.courseId, hashes)) {
       if (bytes > 0 && bytes + document.length > MAX_CHUNK_BYTES) {
         yield chunk;
         chunk = [];
@@ -48,14 +51,28 @@ export async function* getBodies(
   if (chunk.length > 0) yield chunk;
 }
 
+function* inSteps(hashes: readonly string[], sizes: ReadonlyMap<string, number>): Generator<string[]> {
+  let step: string[] = [];
+  let bytes = 0;
+  for (const hash of hashes) {
+    step.push(hash);
+    bytes += sizes.get(hash) ?? 0;
+    if (step.length < READ_AT_ONCE && bytes < READ_BYTES) continue;
+    yield step;
+    step = [];
+    bytes = 0;
+  }
+  if (step.length > 0) yield step;
+}
+
 /**
- * Stores bodies that another of our services has computed; answers how many, when all are durable. Each must be in normal
- * form and have the hash that it came with.
+ * Stores bodies that another of our services has computed; answers how many, when all are durable. Each is stored as it came, by the
+ * byte: it must have a form that some version could have written, and the hash that it came with.
  *
  * @throws AppError permission_denied FORBIDDEN; invalid_argument BODY_INVALID, BODY_HASH_MISMATCH
  */
 export async function putBodies(
-  deps: { bodies: Bodies },
+  deps: { bodies: StoredBodies; work: BodyWork },
   chunks: AsyncIterable<{ courseId: string; bodies: readonly SentBody[] }>,
   call: Call,
 ): Promise<number> {
@@ -64,25 +81,26 @@ export async function putBodies(
   let stored = 0;
   for await (const chunk of chunks) {
     courseId = courseId === '' ? chunk.courseId : courseId;
-    await deps.bodies.putMany(courseId, chunk.bodies.map(checked));
+    const bodies = chunk.bodies.map(({ hash, document }) => ({ hash, bytes: document }));
+    await deps.bodies.putMany(courseId, await deps.work.check({ bodies }));
     stored += chunk.bodies.length;
   }
   return stored;
 }
 
-function checked(sent: SentBody): Body {
-  let input: unknown;
-  try {
-    input = JSON.parse(Buffer.from(sent.document).toString('utf8'));
-  } catch (cause) {
-    throw new AppError('invalid_argument', 'BODY_INVALID', { hash: sent.hash }, { cause });
-  }
-  const result = normalizeLesson(input, null, () => {
-    throw new AppError('invalid_argument', 'BODY_INVALID', { hash: sent.hash }, { message: 'an item has no id' });
-  });
-  if (!result.ok)
-    throw new AppError('invalid_argument', 'BODY_INVALID', { hash: sent.hash }, { fields: result.problems });
-  if (toHash(result.body.hash) !== sent.hash)
-    throw new AppError('invalid_argument', 'BODY_HASH_MISMATCH', { hash: sent.hash });
-  return result.body;
+/**
+ * Which of these bodies are missing or damaged in the store itself, whatever this process remembers; for our own services only.
+ *
+ * @throws AppError permission_denied FORBIDDEN; invalid_argument TOO_MANY_HASHES
+ */
+export async function checkBodies(
+  deps: { bodies: StoredBodies },
+  request: { courseId: string; hashes: readonly string[] },
+  call: Call,
+): Promise<BodyProblem[]> {
+  authorizeService(call.actor);
+  checkCount(request.hashes);
+  const hashes = [...new Set(request.hashes)];
+  const none = hashes.filter((hash) => !isHash(hash)).map((hash) => ({ hash, what: 'missing' as const }));
+  return [...none, ...(await deps.bodies.check(request.courseId, hashes.filter(isHash)))];
 }

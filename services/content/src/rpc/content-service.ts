@@ -5,20 +5,24 @@ import { diffBodies } from '../operations/diff-bodies.js';
 import { getImport, locateImport } from '../operations/get-import.js';
 import { getLesson } from '../operations/get-lesson.js';
 import { getRendered } from '../operations/get-rendered.js';
-import type { Bodies, Imports, RenderCache, Spool, Versioning } from '../operations/ports.js';
+import type { BodyWork } from '../operations/body-work.js';
+import type { PageMemory } from '../operations/page-memory.js';
+import type { Imports, RenderCache, Spool, StoredBodies, Versioning } from '../operations/ports.js';
 import { saveLesson } from '../operations/save-lesson.js';
 import { startImport, type ImportHeader } from '../operations/start-import.js';
-import { getBodies, putBodies } from '../operations/transfer-bodies.js';
-import { toDiff, toImport, toLesson, toRendered } from './convert.js';
+import { checkBodies, getBodies, putBodies } from '../operations/transfer-bodies.js';
+import { bufferOf, toDiff, toImport, toLesson, toRendered } from './convert.js';
 import { callers } from './callers.js';
 
 /** What the service's handlers need. */
 export interface ContentDeps {
-  readonly bodies: Bodies;
+  readonly bodies: StoredBodies;
+  readonly work: BodyWork;
   readonly versioning: Versioning;
   readonly imports: Imports;
   readonly spool: Spool;
   readonly cache: RenderCache;
+  readonly costlyPages: PageMemory;
   readonly hashKey: Uint8Array;
   readonly newId: () => string;
   readonly maxImportBytes: number;
@@ -35,8 +39,7 @@ export function contentService(deps: ContentDeps): Served {
         ...(expectedBody === undefined ? {} : { expectedBody }),
         ...(expectedHead === '' ? {} : { expectedHead }),
       };
-      const saved = await saveLesson(deps, { ...input, ...optional }, call);
-      return toLesson({ ...saved, content: saved.doc });
+      return toLesson(await saveLesson(deps, { ...input, ...optional }, call));
     },
     getLesson: async (request, call) => toLesson(await getLesson(deps, request, call)),
     getRendered: async (request, call) => toRendered(await getRendered(deps, request, call)),
@@ -49,15 +52,13 @@ export function contentService(deps: ContentDeps): Served {
       for await (const bodies of getBodies(deps, request, call)) {
         yield {
           courseId: first ? request.courseId : '',
-          bodies: bodies.map(({ hash, document }) => ({ hash, document: Buffer.from(document) })),
+          bodies: bodies.map(({ hash, document }) => ({ hash, document: bufferOf(document) })),
         };
         first = false;
       }
     },
     putBodies: async (requests, call) => ({ stored: await putBodies(deps, requests, call) }),
-    checkBodies: async () => {
-      throw new AppError('unimplemented', 'UNIMPLEMENTED');
-    },
+    checkBodies: async (request, call) => ({ problems: await checkBodies(deps, request, call) }),
     async startImport(requests, call) {
       const { header, chunks } = await readHeader(requests);
       const started = { ...deps, maxBytes: deps.maxImportBytes, onStarted: deps.wakeImports };

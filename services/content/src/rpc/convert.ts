@@ -4,18 +4,16 @@ import type {
   Lesson,
   RenderedLesson as RenderedLessonMessage,
 } from '@coursewright/proto/coursewright/content/v1/content';
-import { canonicalJson } from '@coursewright/course-model/canonical';
-import type { ProjectedLesson } from '@coursewright/course-model/project-lesson';
-import type { BodyDiff } from '../operations/diff-bodies.js';
+import type { BodyDiff } from '../domain/body-tasks.js';
 import type { RenderedLesson } from '../operations/get-rendered.js';
 import type { ImportJob } from '../operations/ports.js';
 import type { LessonAtRef } from '../operations/save-lesson.js';
 
-/** A lesson as it crosses the wire; `content` is JSON in UTF-8. */
+/** A lesson as it crosses the wire; `content` is canonical JSON, so that one document has one form and one ETag. */
 export function toLesson(lesson: {
   node: LessonAtRef['node'];
   hash: string;
-  content: ProjectedLesson;
+  content: Uint8Array;
   unchanged?: boolean;
 }): Lesson {
   const { node } = lesson;
@@ -25,12 +23,16 @@ export function toLesson(lesson: {
     branch: node.refKind === 'branch' ? node.refName : '',
     commit: node.commit,
     hash: lesson.hash,
-    // Canonical, so that one document has one form whoever sent it and however: its ETag must not differ.
-    content: Buffer.from(canonicalJson(lesson.content)),
+    content: bufferOf(lesson.content),
     updatedAt: node.updatedAt,
     updatedBy: node.updatedBy,
     unchanged: lesson.unchanged ?? false,
   };
+}
+
+/** The same bytes as the type that the generated code wants. */
+export function bufferOf(bytes: Uint8Array): Buffer {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
 
 /** A rendered lesson as it crosses the wire. */

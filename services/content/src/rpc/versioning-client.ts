@@ -4,6 +4,7 @@ import {
   Part,
   VersioningServiceDefinition,
 } from '@coursewright/proto/coursewright/versioning/v1/versioning';
+import { audienceIn } from '@coursewright/course-model/audience';
 import { AppError } from '@coursewright/platform/errors';
 import type { TokenMinter } from '@coursewright/platform/internal-token';
 import type { Channel } from '@coursewright/platform/rpc-client';
@@ -34,6 +35,7 @@ export function createVersioningClient(channel: Channel, minter: TokenMinter): V
         kind: kindName(node.kind) ?? '',
         fields: node.fields ?? {},
         body: node.body === '' ? null : node.body,
+        audience: audienceIn(node.audience || undefined),
         commit: node.commit,
         head: resolved.commit,
         refKind: resolved.kind,
