@@ -64,7 +64,7 @@ const port = await createRpcServer({ host: '127.0.0.1', port: 0, services: [serv
 let longest = 0;
 let rss = 0;
 const used = (): number => {
-  const { user, system } = process.threadCpuUsage();
+  const { user, system } = (process as unknown as { threadCpuUsage(): NodeJS.CpuUsage }).threadCpuUsage();
   return (user + system) / 1000;
 };
 let last = used();

@@ -44,7 +44,7 @@ beforeAll(async () => {
   versioning = await createTokenMinter(keys.private['versioning'] ?? {});
   const setup: HeavySetup = {
     ...{ mongoUrl, databaseUrl: database.url, folder, course, lessons: [...lessons, other] },
-    keys: keys.public as unknown as Record<string, unknown>,
+    keys: keys.public,
   };
   child = fork(fileURLToPath(new URL('./heavy-service.ts', import.meta.url)), [JSON.stringify(setup)], {
     execArgv: ['--conditions=source', '--import', 'tsx'],
