@@ -200,14 +200,14 @@ describe('refusals', () => {
 
   it('refuses combining marks without end, which would take minutes to put in order, and takes every writing', () => {
     const marks = (n: number) => 'a' + '\u0301\u0323'.repeat(n / 2);
-    for (const text of [marks(64), '\u0301'.repeat(64), 'नमस्ते दुनिया', 'Tiếng Việt'.normalize('NFD')])
+    for (const text of [marks(30), '\u0301'.repeat(30), 'नमस्ते दुनिया', 'Tiếng Việt'.normalize('NFD')])
       expect(problems({ objectives: [text] })).toEqual([]);
     const began = process.cpuUsage().user;
     for (const text of [
-      marks(66),
+      marks(32),
       `x${marks(1_000_000)}`,
       '\u0301'.repeat(500_000),
-      `${marks(64)}b`.repeat(7000) + marks(66),
+      `${marks(30)}b`.repeat(7000) + marks(32),
     ])
       expect(problems({ objectives: [text] })).toEqual([{ pointer: '/objectives/0', code: 'too_many_marks' }]);
     expect(process.cpuUsage().user - began).toBeLessThan(2_000_000);
