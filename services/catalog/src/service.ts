@@ -15,6 +15,7 @@ import { sweepIntents } from './operations/sweep-intents.js';
 import { catalogService } from './rpc/catalog-service.js';
 import { repositories } from './rpc/repositories.js';
 import { cardRows } from './store/card-rows.js';
+import { deletionRows } from './store/deletion-rows.js';
 import { intentRows } from './store/intent-rows.js';
 import { keyRows } from './store/key-rows.js';
 import { projectionRows } from './store/projection-rows.js';
@@ -36,6 +37,7 @@ export async function createService(config: CatalogConfig): Promise<Part[]> {
     registry: registryRows,
     intents: intentRows,
     keys: keyRows,
+    deletions: deletionRows,
     projection: projectionRows,
     cards: cardRows(database),
     repositories: repositories(versioning, base.minter),

@@ -45,6 +45,7 @@ describe('a repeat that looks for its first try', () => {
           if (isAway) throw new AppError('unavailable', 'SERVICE_UNAVAILABLE');
           return 'c'.repeat(43);
         },
+        setClosed: async () => undefined,
       },
       cache: noCache,
       logger: createLogger('test', 'silent'),

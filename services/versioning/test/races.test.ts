@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { newId } from '@coursewright/platform/ids';
 import { createBranch } from '../src/operations/branches.js';
 import { checkIntegrity } from '../src/operations/check-integrity.js';
+import { closeCourse } from '../src/operations/close-course.js';
 import type { CommitInput } from '../src/operations/commit.js';
 import { CommitQueue } from '../src/operations/commit-queue.js';
 import { createCourse } from '../src/operations/create-course.js';
@@ -165,6 +166,46 @@ describe('P3: no lost update', () => {
       [service.deps, service.sibling(), service.deps].map((deps) => createBranch(deps, ask)),
     );
     expect(results.filter(({ status }) => status === 'fulfilled')).toHaveLength(1);
+  });
+
+  it('a course is closed with nothing in it that its closer did not see, however many write to it', async () => {
+    const { store } = service.deps;
+    for (let round = 0; round < 6; round++) {
+      const seen = await resolveRef(store, courseId, '');
+      const writers = lessons
+        .slice(0, 30)
+        .map((node, i) => input({ ops: [{ op: 'setBody', node, body: bodyHash((round * 31 + i) % 256) }] }));
+      const closing = (async () => {
+        for (let turn = 0; turn < round; turn++) await new Promise((resolve) => setImmediate(resolve));
+        const result = await closeCourse(service.sibling(), {
+          courseId,
+          expectedTree: seen.commit.root,
+          closed: true,
+        }).then(
+          ({ tree }) => tree,
+          (error: { reason: string }) => error.reason,
+        );
+        return { result, at: await resolveRef(store, courseId, '') };
+      })();
+      const [outcomes, { result, at }] = await Promise.all([race(writers), closing]);
+      const counts = count(outcomes);
+      const now = await resolveRef(store, courseId, '');
+      if (result === 'STALE') expect(counts).toEqual({ done: 30 });
+      else {
+        expect(result).toBe(seen.commit.root);
+        expect(counts).toEqual({ closed: 30 });
+        expect([at.commit.root, now.commit.root]).toEqual([seen.commit.root, seen.commit.root]);
+      }
+      await closeCourse(service.deps, { courseId, expectedTree: '', closed: false });
+    }
+    // Whoever closes whatever is there sees the last of it.
+    const [outcomes, { tree }] = await Promise.all([
+      race(lessons.map((node, i) => input({ ops: [{ op: 'setBody', node, body: bodyHash((7 * i + 3) % 256) }] }))),
+      closeCourse(service.sibling(), { courseId, expectedTree: '', closed: true }),
+    ]);
+    expect(outcomes.every(({ outcome }) => outcome === 'done' || outcome === 'closed')).toBe(true);
+    expect((await resolveRef(store, courseId, '')).commit.root).toBe(tree);
+    await closeCourse(service.deps, { courseId, expectedTree: '', closed: false });
   });
 
   it('leaves a repository without a flaw, with events that count without a gap', async () => {

@@ -2,7 +2,7 @@ import { can } from '@coursewright/course-model/access';
 import { authorize, rolesOn, type Actor } from '@coursewright/platform/actor';
 import type { Course } from '../domain/course.js';
 import { courseNotFound } from '../domain/errors.js';
-import { seesDeleted } from './change-course.js';
+import { seesDeleted } from './delete-course.js';
 import type { Deps } from './ports.js';
 
 /** A course as the registry has it, with where its review stands by the projection. */

@@ -2,7 +2,7 @@ import { can } from '@coursewright/course-model/access';
 import { authorize, type Actor } from '@coursewright/platform/actor';
 import { invalidRequest, courseNotFound, cursorInvalid } from '../domain/errors.js';
 import type { Member } from '../domain/member.js';
-import { seesDeleted } from './change-course.js';
+import { seesDeleted } from './delete-course.js';
 import type { Deps, MemberPage } from './ports.js';
 
 /** A page of a course's members; next is empty on the last one. */

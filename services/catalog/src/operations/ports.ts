@@ -87,6 +87,22 @@ export interface KeyClaims {
   prune(sql: Sql, limit: number): Promise<number>;
 }
 
+/** A course that is being deleted or restored; who works on it holds it by a token. */
+export interface DeletionIntent {
+  readonly courseId: string;
+  readonly token: string;
+}
+
+/** The rows of courses that are being deleted or restored. */
+export interface Deletions {
+  /** Writes an intent, or prolongs its lease; false when the course has one of another's. */
+  hold(sql: Sql, intent: DeletionIntent & { readonly leaseMs: number }): Promise<boolean>;
+  /** Removes an intent; false when it is another's by now, or gone. */
+  end(sql: Sql, intent: DeletionIntent): Promise<boolean>;
+  /** Takes up to so many whose lease has run out, under a new token. */
+  claim(sql: Sql, options: { limit: number; leaseMs: number; token: string }): Promise<DeletionIntent[]>;
+}
+
 /** The rows that events make, and the cards that follow from them and the registry. */
 export interface Projection {
   /** Makes everybody who writes cards of this course wait for this transaction. */
@@ -123,6 +139,14 @@ export interface Repositories {
    * Throws what versioning refuses it with.
    */
   create(intent: Intent, limits: { deadlineMs: number }): Promise<string>;
+  /**
+   * Closes a repository to writes, or opens it; doing so again changes nothing. Throws not_found COURSE_NOT_FOUND, stale STALE when the
+   * default branch has not the expected tree (empty: whatever it has).
+   */
+  setClosed(
+    course: { readonly courseId: string; readonly closed: boolean; readonly expectedTree: string },
+    limits: { deadlineMs: number },
+  ): Promise<void>;
 }
 
 /** Kinds of refusal that another try would only repeat. */
@@ -144,6 +168,7 @@ export interface Deps {
   readonly registry: Registry;
   readonly intents: Intents;
   readonly keys: KeyClaims;
+  readonly deletions: Deletions;
   readonly projection: Projection;
   readonly cards: Cards;
   readonly repositories: Repositories;

@@ -4,7 +4,7 @@ import { rememberCommand, takeCommand } from '@coursewright/platform/requests';
 import { courseNotFound } from '../domain/errors.js';
 import { courseChanged } from '../domain/events.js';
 import { checkMember, type Member } from '../domain/member.js';
-import { seesDeleted } from './change-course.js';
+import { seesDeleted } from './delete-course.js';
 import { forgetPerson } from './list-cache.js';
 import type { Caller, Deps } from './ports.js';
 

@@ -3,27 +3,29 @@ import { authorize } from '@coursewright/platform/actor';
 import { markRestored, type Course } from '../domain/course.js';
 import { courseNotFound, forbidden } from '../domain/errors.js';
 import { courseChanged } from '../domain/events.js';
-import { changeCourse, seesDeleted, type ChangeDeps, type ChangeInput } from './change-course.js';
+import { changeDeletion, type DeletionDeps } from './change-deletion.js';
 import type { RememberedCourse } from './create-course.js';
+import { seesDeleted, type DeleteInput } from './delete-course.js';
 import type { Caller } from './ports.js';
 
 /**
- * Takes the deletion mark away; only platform admins still have a role there.
- * Throws not_found COURSE_NOT_FOUND, permission_denied FORBIDDEN, stale STALE.
+ * Opens a deleted course to writes and takes its mark away; only platform admins still have a role there.
+ * Throws not_found COURSE_NOT_FOUND, permission_denied FORBIDDEN, stale STALE, conflict IN_PROGRESS.
  */
 export async function restoreCourse(
-  deps: ChangeDeps,
+  deps: DeletionDeps,
   caller: Caller,
-  input: ChangeInput,
+  { courseId, expectedRevision }: Omit<DeleteInput, 'expectedTree'>,
 ): Promise<Course | RememberedCourse> {
-  authorize(caller.actor, input.courseId, (roles) => can(roles, 'course.manage'));
-  return changeCourse(deps, caller, {
-    courseId: input.courseId,
+  authorize(caller.actor, courseId, (roles) => can(roles, 'course.manage'));
+  return changeDeletion(deps, caller, {
+    courseId,
+    closed: false,
+    expectedTree: '',
     apply: (course) => {
-      if (!seesDeleted(caller.actor))
-        throw course.deletedAt === undefined ? forbidden() : courseNotFound(course.courseId);
-      return markRestored(course, input.expectedRevision);
+      if (!seesDeleted(caller.actor)) throw course.deletedAt === undefined ? forbidden() : courseNotFound(courseId);
+      return markRestored(course, expectedRevision);
     },
-    event: (by, at) => courseChanged(input.courseId, 'restored', by, at),
+    event: (by, at) => courseChanged(courseId, 'restored', by, at),
   });
 }

@@ -15,5 +15,8 @@ export function repositories(channel: Channel, minter: TokenMinter): Repositorie
       });
       return commit;
     },
+    async setClosed(course, { deadlineMs }) {
+      await versioning.closeCourse(course, { token: await minter.mintOwn(), deadlineMs });
+    },
   };
 }

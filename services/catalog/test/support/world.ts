@@ -2,7 +2,10 @@ import { createHash, randomBytes } from 'node:crypto';
 import { anyone } from '@coursewright/platform/testing/anyone';
 import { CatalogServiceDefinition, type ListCoursesRequest } from '@coursewright/proto/coursewright/catalog/v1/catalog';
 import { RequestServiceDefinition } from '@coursewright/proto/coursewright/common/v1/requests';
-import { VersioningServiceDefinition } from '@coursewright/proto/coursewright/versioning/v1/versioning';
+import {
+  VersioningServiceDefinition,
+  type CloseCourseRequest,
+} from '@coursewright/proto/coursewright/versioning/v1/versioning';
 import type { Actor } from '@coursewright/platform/actor';
 import { newId } from '@coursewright/platform/ids';
 import type { CallOptions } from '@coursewright/platform/rpc-client';
@@ -29,6 +32,8 @@ export interface World {
   readonly review: TestEventSource;
   /** What versioning does when a repository is asked for. */
   onCreate: (courseId: string, fields: Record<string, unknown>, actor: Actor) => Promise<void>;
+  /** What versioning does when a repository is to be closed or opened. */
+  onClose: (request: CloseCourseRequest, actor: Actor) => Promise<void>;
   readonly callers: TestCallers;
   readonly database: PgDatabase;
   readonly databaseUrl: string;
@@ -47,14 +52,18 @@ export async function startWorld(options: { redisUrl?: string } = {}): Promise<W
   const servers = testServers();
   const testDatabase = await createTestDatabase('catalog', migrations);
   const name = `catalog-${randomBytes(4).toString('hex')}`;
-  const { createCourse } = VersioningServiceDefinition.methods;
-  const onlyCreate = { ...VersioningServiceDefinition, methods: { createCourse } };
+  const { createCourse, closeCourse } = VersioningServiceDefinition.methods;
+  const some = { ...VersioningServiceDefinition, methods: { createCourse, closeCourse } };
   const versioning = await startEventSource('versioning', keys, {
     services: [
-      serve(onlyCreate, anyone(onlyCreate), {
+      serve(some, anyone(some), {
         async createCourse({ courseId, fields }, call) {
           await world.onCreate(courseId, fields ?? {}, call.actor);
           return { courseId, branch: 'main', commit: hashOf(`first ${courseId}`) };
+        },
+        async closeCourse(request, call) {
+          await world.onClose(request, call.actor);
+          return { tree: hashOf(`tree of ${request.courseId}`), closed: request.closed };
         },
       }),
     ],
@@ -86,6 +95,7 @@ export async function startWorld(options: { redisUrl?: string } = {}): Promise<W
     versioning,
     review,
     onCreate: async () => undefined,
+    onClose: async () => undefined,
     callers: testCallers(keys),
     database,
     databaseUrl: testDatabase.url,

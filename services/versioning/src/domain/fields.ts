@@ -1,4 +1,5 @@
 import { canonicalJson, isWellFormed } from '@coursewright/course-model/canonical';
+import { AUDIENCES } from '@coursewright/course-model/lesson';
 import type { FieldValue, Fields, NodeKind } from './objects.js';
 
 /** What is wrong with a request, at which JSON pointer. */
@@ -43,6 +44,7 @@ const KNOWN: Readonly<Record<string, Check>> = {
       : 'must be a list of at most 50 strings of 1 to 100 characters',
   durationMinutes: (value) =>
     typeof value === 'number' && value >= 0 && value <= 100_000 ? null : 'must be a number from 0 to 100,000',
+  audience: (value) => (AUDIENCES.some((known) => known === value) ? null : `must be one of ${AUDIENCES.join(', ')}`),
   submittable: (value) => (typeof value === 'boolean' ? null : 'must be true or false'),
 };
 
@@ -94,6 +96,13 @@ export function patchFields(before: Fields, patch: Fields, kind: NodeKind, point
       pointer: `${pointer}/submittable`,
       code: 'field_value',
       message: 'a course itself is not submittable',
+    });
+  }
+  if (kind === 'course' && merged.audience !== undefined && merged.audience !== 'learner') {
+    problems.push({
+      pointer: `${pointer}/audience`,
+      code: 'field_value',
+      message: 'a course itself is for everybody who may read it',
     });
   }
   if (Object.keys(merged).length > FIELD_LIMITS.count) {

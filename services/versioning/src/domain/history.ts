@@ -103,6 +103,14 @@ async function walkTo(
   }
 }
 
+/** Whether one of these heads is a commit, or descends from it. */
+export async function isReached(read: LinkReader, heads: readonly string[], sought: CommitMark): Promise<boolean> {
+  const open = heads.map((head) => [head, 1] as const);
+  for await (const { links } of levels(read, open, sought.gen))
+    if (links.some(({ link }) => link.hash === sought.hash)) return true;
+  return false;
+}
+
 /** How many commits one head has that the other has not, and the other way round. */
 export async function aheadBehind(
   read: LinkReader,

@@ -1,143 +1,128 @@
-import { hasChildren } from './kinds.js';
-import { listSize, readPage, readStarts } from './list.js';
+import { listSize, readStarts } from './list.js';
 import type { ObjectPool } from './object-pool.js';
-import type { NodeHead, NodeKind } from './objects.js';
+import type { NodeHead } from './objects.js';
+import { ANSWER_BYTES, Pace, weightOf } from './sizes.js';
+import { EVERYTHING, isSeen, SeenList, type Viewer } from './viewer.js';
 
 /** An outline lists at most this many children of a node. */
 export const OUTLINE_CHILDREN = 1_000;
 
-/** And at most this many nodes in all; below that, children are left to be asked for. */
+/** And at most this many nodes in all, of at most `ANSWER_BYTES`; below that, children are left to be asked for. */
 export const OUTLINE_NODES = 10_000;
+
+/** What a node of an outline weighs besides its fields: ids, hashes, a cursor. */
+const NODE = 320;
 
 /** A node of an outline with as many of its children as the outline shows. */
 export interface OutlineNode {
   readonly head: NodeHead;
   readonly childCount: number;
   readonly children: readonly OutlineNode[];
-  /** Position of the first child that is not listed for want of room, or null. */
+  /** Place of the first child that is not listed for want of room, or null. */
   readonly next: number | null;
+}
+
+interface Draft extends OutlineNode {
+  childCount: number;
+  readonly children: Draft[];
+  next: number | null;
+}
+
+/** What an outline may still list. */
+interface Room {
+  nodes: number;
+  bytes: number;
 }
 
 /**
  * The outline below a node. `depth` is the number of levels below it; null stops at modules. Reads heads and lists, level by level,
- * never bodies.
+ * never bodies. What there is no room for is left out from the end of a level on: each node then says where its children go on.
  */
-export async function outlineOf(pool: ObjectPool, head: NodeHead, depth: number | null): Promise<OutlineNode> {
-  return (await outlines(pool, [head], { depth, room: OUTLINE_NODES }))[0] as OutlineNode;
-}
-
-/** `room` is how many nodes may still be listed; a node whose children do not fit lists none of them. */
-async function outlines(
+export async function outlineOf(
   pool: ObjectPool,
-  heads: readonly NodeHead[],
-  { depth, room }: { readonly depth: number | null; readonly room: number },
-): Promise<OutlineNode[]> {
-  const isOpen = heads.map(({ kind }) => (depth === null ? kind === 'course' || kind === 'unit' : depth > 0));
-  const asks = heads.map(({ children }, i) => ({ list: children, limit: isOpen[i] ? OUTLINE_CHILDREN : 0 }));
-  const lists = await readStarts(pool, asks);
-  let left = room;
-  const shown = lists.map(({ entries }) => {
-    const listed = entries.slice(0, OUTLINE_CHILDREN);
-    if (listed.length > left) return [];
-    left -= listed.length;
-    return listed;
-  });
-  const hashes = shown.flatMap((entries) => entries.map(({ hash }) => hash));
-  const next = { depth: depth === null ? null : depth - 1, room: left };
-  const below = hashes.length === 0 ? [] : await outlines(pool, await pool.heads(hashes), next);
-  let at = 0;
-  return heads.map((head, i) => {
-    const size = lists[i]?.size ?? 0;
-    const count = shown[i]?.length ?? 0;
-    const children = below.slice(at, at + count);
-    at += count;
-    return { head, childCount: size, children, next: isOpen[i] && size > count ? count : null };
-  });
+  head: NodeHead,
+  depth: number | null,
+  viewer: Viewer = EVERYTHING,
+): Promise<OutlineNode> {
+  const root: Draft = { head, childCount: 0, children: [], next: null };
+  const room: Room = { nodes: OUTLINE_NODES, bytes: ANSWER_BYTES - NODE - weightOf(head.fields) };
+  const reading = { pool, viewer, room, pace: new Pace() };
+  let levels = depth;
+  for (let level = [root]; level.length > 0; level = level.flatMap(({ children }) => children)) {
+    await fillLevel(reading, level, levels);
+    if (levels !== null) levels--;
+  }
+  return root;
 }
 
-/** A node with its place in its tree. */
-export interface PlacedNode {
-  readonly head: NodeHead;
+interface Reading {
+  readonly pool: ObjectPool;
+  readonly viewer: Viewer;
+  readonly room: Room;
+  readonly pace: Pace;
+}
+
+/** Counts the children of a level's nodes, and lists those of the nodes that are open. */
+async function fillLevel(reading: Reading, level: readonly Draft[], depth: number | null): Promise<void> {
+  const { pool, viewer, room } = reading;
+  const sizes = await readStarts(
+    pool,
+    level.map(({ head }) => ({ list: head.children, limit: 0 })),
+  );
+  let left = room.nodes;
+  const open = level.flatMap((node, i) => {
+    const list = new SeenList(viewer, node.head.id, sizes[i]?.size ?? 0);
+    node.childCount = list.size;
+    const isOpen = depth === null ? node.head.kind === 'course' || node.head.kind === 'unit' : depth > 0;
+    if (!isOpen || list.size === 0) return [];
+    node.next = list.restFrom(0);
+    const count = Math.min(list.size, OUTLINE_CHILDREN, left);
+    left -= count;
+    return count === 0 ? [] : [{ node, list, count }];
+  });
+  if (open.length === 0 || room.bytes <= 0) return;
+  const starts = await readStarts(
+    pool,
+    open.map(({ node, list, count }) => ({ list: node.head.children, limit: count + list.stored - list.size })),
+  );
+  const wanted = open.flatMap(({ node, list, count }, i) => {
+    const seen = (starts[i]?.entries ?? []).map(({ hash }, place) => ({ node, list, place, hash }));
+    return seen.filter(({ place }) => list.has(place)).slice(0, count);
+  });
+  await listChildren(reading, wanted);
+}
+
+interface Wanted {
+  readonly node: Draft;
+  readonly list: SeenList;
+  readonly place: number;
   readonly hash: string;
-  readonly parent: string | null;
-  readonly position: number;
 }
 
-/** The children of a node at positions `from` to `from + limit`. */
-export async function childrenOf(
-  pool: ObjectPool,
-  parent: NodeHead,
-  from: number,
-  limit: number,
-): Promise<PlacedNode[]> {
-  const entries = await readPage(pool, parent.children, from, limit);
-  const heads = await pool.heads(entries.map(({ hash }) => hash));
-  return entries.map(({ hash }, i) => ({ head: heads[i] as NodeHead, hash, parent: parent.id, position: from + i }));
-}
-
-/** Which nodes a walk over a tree is after. */
-export interface NodeFilter {
-  /** Empty means all. */
-  readonly kinds: readonly NodeKind[];
-  readonly submittableOnly: boolean;
-}
-
-/** A page of a walk: what it found, and the positions on the way to the node to go on with (null at the end). */
-export interface WalkPage {
-  readonly nodes: readonly PlacedNode[];
-  readonly next: readonly number[] | null;
-}
-
-/** A walk looks at this many nodes for a page, so that a rare find cannot make one page cost the whole tree. */
-const VISITS = 5_000;
-
-/**
- * The nodes of a tree in document order from a path of positions on (empty: from the root), until `limit` are found or
- * 5,000 have been looked at.
- */
-export async function walkNodes(
-  pool: ObjectPool,
-  root: PlacedNode,
-  start: readonly number[],
-  ask: NodeFilter & { readonly limit: number },
-): Promise<WalkPage> {
-  const found: PlacedNode[] = [];
-  let visits = 0;
-  const isWanted = ({ head }: PlacedNode): boolean =>
-    (ask.kinds.length === 0 || ask.kinds.includes(head.kind)) &&
-    (!ask.submittableOnly || head.fields.submittable === true);
-  const isWorthOpening = (head: NodeHead): boolean =>
-    hasChildren(head.kind) &&
-    (head.kind !== 'module' ||
-      ask.kinds.length === 0 ||
-      ask.kinds.includes('lesson') ||
-      ask.kinds.includes('assignment'));
-  const isFull = (): boolean => found.length >= ask.limit || visits >= VISITS;
-
-  /** Visits a node and what is below it; answers the path to go on with, or null when all was seen. */
-  const visit = async (
-    node: PlacedNode,
-    from: readonly number[],
-    path: readonly number[],
-  ): Promise<readonly number[] | null> => {
-    if (from.length === 0) {
-      if (isFull()) return path;
-      visits++;
-      if (isWanted(node)) found.push(node);
-    }
-    if (!isWorthOpening(node.head)) return null;
-    const size = await listSize(pool, node.head.children);
-    for (let at = from[0] ?? 0; at < size;) {
-      if (isFull()) return [...path, at];
-      const page = await childrenOf(pool, node.head, at, Math.max(16, Math.min(ask.limit - found.length, 200)));
-      for (const child of page) {
-        const rest = await visit(child, at === from[0] ? from.slice(1) : [], [...path, at]);
-        if (rest) return rest;
-        at++;
+/** Puts children under their nodes in this order while there is room. */
+async function listChildren({ pool, viewer, room, pace }: Reading, wanted: readonly Wanted[]): Promise<void> {
+  for (let at = 0; at < wanted.length;) {
+    const part = wanted.slice(at, at + pace.next(room.bytes));
+    const heads = await pool.heads(part.map(({ hash }) => hash));
+    for (const [i, { node, list, place }] of part.entries()) {
+      const head = heads[i] as NodeHead;
+      const weight = pace.took(NODE + weightOf(head.fields));
+      if (weight > room.bytes) {
+        room.bytes = 0;
+        return;
       }
+      if (isSeen(viewer, head)) {
+        node.children.push({ head, childCount: 0, children: [], next: null });
+        room.bytes -= weight;
+        room.nodes--;
+      }
+      node.next = list.restFrom(place + 1);
     }
-    return null;
-  };
-  const next = await visit(root, start, []);
-  return { nodes: found, next };
+    at += part.length;
+  }
+}
+
+/** How many children of a node a viewer sees. */
+export async function seenChildren(pool: ObjectPool, viewer: Viewer, head: NodeHead): Promise<SeenList> {
+  return new SeenList(viewer, head.id, await listSize(pool, head.children));
 }

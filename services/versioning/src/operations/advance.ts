@@ -1,3 +1,4 @@
+import { audienceIn } from '@coursewright/course-model/audience';
 import { countChanges, countsAfter, type ChangeCounts, type NodeChange } from '../domain/changes.js';
 import { generation, hashCommit, type CommitKind } from '../domain/commit.js';
 import { committed, EVENT_NODES } from '../domain/events.js';
@@ -138,6 +139,9 @@ export class BranchAdvance {
       history: this.#history,
       homes: [...this.#homes.values()],
       born: [...this.#born].map(([node, commit]) => ({ node, commit })),
+      restricted: steps.flatMap(({ step }) =>
+        step.changes.flatMap(({ id, fields }) => (audienceIn(fields.audience) === 'learner' ? [] : [id])),
+      ),
       bodies: steps.flatMap(({ step }) =>
         step.changes.flatMap(({ body, bodyChanged }) => (bodyChanged && body !== null ? [body] : [])),
       ),

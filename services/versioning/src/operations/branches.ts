@@ -27,7 +27,7 @@ export interface CreateBranchInput {
 
 /**
  * Makes a branch at a commit: one row, whatever the size of the course, and the event `branch-created`. Idempotent by its command. Throws
- * invalid_argument `NAME_INVALID`, already_exists `NAME_TAKEN`, not_found `COURSE_NOT_FOUND`, `REF_NOT_FOUND`.
+ * invalid_argument `NAME_INVALID`, already_exists `NAME_TAKEN`, conflict `COURSE_CLOSED`, not_found `COURSE_NOT_FOUND`, `REF_NOT_FOUND`.
  */
 export async function createBranch(deps: Deps, input: CreateBranchInput): Promise<BranchView> {
   const problem = nameProblem(input.name);
@@ -44,17 +44,20 @@ export async function createBranch(deps: Deps, input: CreateBranchInput): Promis
     );
   }
   const { courseId, name, isProtected, metadata, createdBy, command } = input;
-  // Commits never change, so the ref can be read while the transaction opens; its failure is met where it is awaited.
-  const resolving = resolveRef(deps.store, courseId, input.from);
-  resolving.catch(() => undefined);
-  const made = await deps.store.write(async (tx) => {
-    if (command) {
-      const { states } = await tx.openBranch(courseId, '', [command]);
-      if (states[0]?.state === 'done') return String(states[0].result.branchId);
-      if (states[0]?.state === 'in_progress') throw new AppError('conflict', 'IN_PROGRESS', { retryAfterSeconds: 1 });
-      if (states[0]?.state === 'reused') throw new AppError('unprocessable', 'IDEMPOTENCY_KEY_REUSED');
-    }
-    const from = await resolving;
+  // Before the transaction, which must not wait for a second connection; a repeat is answered even when the ref is gone.
+  const resolved = await resolveRef(deps.store, courseId, input.from).then(
+    (from) => ({ from }),
+    (error: unknown) => ({ error }),
+  );
+  return deps.store.write(async (tx) => {
+    const { branch: main, states } = await tx.openBranch(courseId, '', [command]);
+    const [kept] = states;
+    if (kept?.state === 'done') return fromKept(kept.result);
+    if (kept?.state === 'in_progress') throw new AppError('conflict', 'IN_PROGRESS', { retryAfterSeconds: 1 });
+    if (kept?.state === 'reused') throw new AppError('unprocessable', 'IDEMPOTENCY_KEY_REUSED');
+    if ('error' in resolved) throw resolved.error;
+    const { from } = resolved;
+    if (main?.isClosed) throw new AppError('conflict', 'COURSE_CLOSED');
     const branch: Branch = {
       id: deps.newId(),
       courseId,
@@ -62,6 +65,7 @@ export async function createBranch(deps: Deps, input: CreateBranchInput): Promis
       head: from.commit.hash,
       isHidden: false,
       isProtected,
+      isClosed: false,
       metadata,
       parentId: from.branchId === '' ? null : from.branchId,
       base: from.commit.hash,
@@ -78,14 +82,39 @@ export async function createBranch(deps: Deps, input: CreateBranchInput): Promis
       at: branch.createdAt,
     };
     if (!(await tx.insertBranch(branch, move))) throw new AppError('already_exists', 'NAME_TAKEN', { name });
-    if (command) await tx.rememberCommands([{ key: command, result: { branchId: branch.id } }]);
+    const parentName = from.branchId === '' ? '' : from.name;
+    const made = { ...branch, parentName, ahead: 0, behind: 0, isDefault: false };
+    if (command) await tx.rememberCommands([{ key: command, result: toKept(made) }]);
     await tx.enqueue([branchCreated(branch)]);
-    return { ...branch, parentName: from.branchId === '' ? '' : from.name, ahead: 0, behind: 0, isDefault: false };
+    return made;
   });
-  if (typeof made !== 'string') return made;
-  const [branch] = await deps.store.branchesById(courseId, [made]);
-  if (!branch) throw new AppError('not_found', 'BRANCH_NOT_FOUND', { name });
-  return viewOf(deps.store, branch);
+}
+
+/**
+ * A branch as its command keeps it, so that a repeat answers what the first did however far the branch has come since. It is the JSON of
+ * the contract's Branch: the gateway reads it too.
+ */
+function toKept(made: BranchView): Record<string, unknown> {
+  const { id, name, courseId, head, parentName, base, metadata, createdBy, createdAt, revision } = made;
+  const { isProtected, isDefault, ahead, behind } = made;
+  return {
+    ...{ id, name, courseId, head, parent: parentName, base, ahead, behind, createdBy, metadata, revision },
+    ...{ protected: isProtected, createdAt: createdAt.toISOString(), defaultBranch: isDefault },
+  };
+}
+
+function fromKept(kept: Readonly<Record<string, unknown>>): BranchView {
+  const { parent, protected: isProtected, defaultBranch, createdAt, ...same } = kept;
+  return {
+    ...(same as unknown as BranchView),
+    parentId: null,
+    parentName: String(parent),
+    isProtected: isProtected === true,
+    isHidden: false,
+    isClosed: false,
+    isDefault: defaultBranch === true,
+    createdAt: new Date(String(createdAt)),
+  };
 }
 
 /** One branch by name; empty means the default one. Throws not_found `COURSE_NOT_FOUND`, `BRANCH_NOT_FOUND`. */

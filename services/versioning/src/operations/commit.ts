@@ -1,3 +1,4 @@
+import { AppError } from '@coursewright/platform/errors';
 import { applyOps } from '../domain/apply-ops.js';
 import { buildTree } from '../domain/build-tree.js';
 import { NO_COUNTS } from '../domain/kinds.js';
@@ -8,6 +9,7 @@ import type { TreeRef } from '../domain/tree-draft.js';
 import { BranchAdvance, type Authorship } from './advance.js';
 import type { WriteOutcome, WriteResult } from './outcomes.js';
 import type { Branch, CommandKey, CommandResult, Commit, Deps, WriteTx } from './ports.js';
+import { isReachable } from './refs.js';
 
 /** A change as a caller asks for it. */
 export interface CommitInput extends Omit<Authorship, 'at'> {
@@ -67,6 +69,8 @@ export async function commitGroup(deps: Deps, inputs: readonly CommitInput[]): P
 
 interface Opened {
   readonly branch: Branch;
+  /** The head as the transaction found it. */
+  readonly start: Commit;
   readonly advance: BranchAdvance;
 }
 
@@ -78,10 +82,11 @@ async function openAt(
 ): Promise<Opened | WriteOutcome> {
   const { courseId } = input;
   if (branch) {
+    if (branch.isClosed) return { outcome: 'closed' };
     const head = (await tx.reads.commits(courseId, [branch.head])).get(branch.head);
     if (!head) return { outcome: 'missing', what: 'commit', name: branch.head };
     const isDefault = input.branch === '' || (await isDefaultBranch(tx, branch));
-    return { branch, advance: new BranchAdvance(tx, pool, { branch, head, isDefault }) };
+    return { branch, start: head, advance: new BranchAdvance(tx, pool, { branch, head, isDefault }) };
   }
   const course = await tx.reads.course(courseId, '');
   if (!course) return { outcome: 'missing', what: 'course', name: courseId };
@@ -102,7 +107,8 @@ async function startHidden(
 ): Promise<Opened | WriteOutcome> {
   const { courseId, author, start } = input;
   const known = start === '' ? NO_COMMIT : (await tx.reads.commits(courseId, [start])).get(start);
-  if (!known) return { outcome: 'missing', what: 'commit', name: start };
+  if (!known || (start !== '' && !(await isReachable(tx.reads, courseId, known, { near: '', hiddenToo: false }))))
+    return { outcome: 'missing', what: 'commit', name: start };
   const branch: Branch = {
     id: deps.newId(),
     courseId,
@@ -110,6 +116,7 @@ async function startHidden(
     head: start === '' ? EMPTY_HASH : start,
     isHidden: true,
     isProtected: false,
+    isClosed: false,
     metadata: {},
     parentId: null,
     base: start === '' ? null : start,
@@ -118,6 +125,9 @@ async function startHidden(
     createdAt: deps.now(),
   };
   if (!(await tx.insertBranch(branch, null))) return { outcome: 'in_progress' };
+  // The insertion has taken the course's lock: what is read from here on is what it stays.
+  if ((await tx.reads.course(courseId, ''))?.branch?.isClosed !== false)
+    throw new AppError('conflict', 'COURSE_CLOSED');
   const advance = new BranchAdvance(tx, pool, { branch, head: known, isDefault: false });
   if (start === '') {
     const tree = buildTree(pool, { id: courseId, kind: 'course', fields: {} });
@@ -127,7 +137,7 @@ async function startHidden(
       new Map(),
     );
   }
-  return { branch, advance };
+  return { branch, start: known, advance };
 }
 
 const EMPTY_HASH = Buffer.alloc(32).toString('base64url');
@@ -161,10 +171,7 @@ async function commitOne(
   if (input.ops.length > MAX_OPS) {
     return { outcome: 'refused', problems: [{ pointer: '/ops', code: 'too_many', message: `at most ${MAX_OPS} ops` }] };
   }
-  const base =
-    input.base === '' || input.base === head.hash
-      ? head
-      : (await tx.reads.commits(input.courseId, [input.base])).get(input.base);
+  const base = await baseOf(tx, at, input);
   if (!base) return { outcome: 'missing', what: 'commit', name: input.base };
   const applied = await applyOps(pool, {
     head: treeOf(head),
@@ -189,6 +196,19 @@ async function commitOne(
     homes,
   );
   return done(branch, commit, { unchanged: false, nodeIds: applied.nodes });
+}
+
+/** The commit that the writer read; undefined when the course has none of that name that he can have read. */
+async function baseOf(
+  tx: WriteTx,
+  { advance, start, branch }: Opened,
+  input: CommitInput,
+): Promise<Commit | undefined> {
+  const { courseId, base } = input;
+  if (base === '' || base === advance.head.hash) return advance.head;
+  const commit = (await tx.reads.commits(courseId, [base])).get(base);
+  const reach = { near: start.hash, hiddenToo: branch.isHidden };
+  return commit && (await isReachable(tx.reads, courseId, commit, reach)) ? commit : undefined;
 }
 
 /** The tree of a commit. */

@@ -6,7 +6,7 @@ import type { Source } from '../domain/objects.js';
 import { BranchAdvance } from './advance.js';
 import { done, NO_COMMIT } from './commit.js';
 import type { WriteOutcome } from './outcomes.js';
-import type { Branch, CommandKey, Deps } from './ports.js';
+import type { Branch, CommandKey, Deps, WriteTx } from './ports.js';
 
 /** A course to be made. */
 export interface CreateCourseInput {
@@ -17,12 +17,22 @@ export interface CreateCourseInput {
   readonly command: CommandKey | null;
 }
 
+/** The answer to who makes the same course again: its first commit. Another's course is not told of. */
+async function madeBefore(tx: WriteTx, courseId: string, maker: string): Promise<WriteOutcome> {
+  const branch = (await tx.reads.course(courseId, ''))?.branch;
+  const [home] = await tx.reads.homes([courseId]);
+  const first = home?.born && (await tx.reads.commits(courseId, [home.born])).get(home.born);
+  if (!branch || !first) throw new AppError('internal', 'OBJECT_MISSING', { courseId });
+  if (first.author !== maker) return { outcome: 'taken', ids: [courseId] };
+  return done(branch, first, { unchanged: true, nodeIds: [courseId] });
+}
+
 /** The name of the branch that every course begins with. */
 export const DEFAULT_BRANCH = 'main';
 
 /**
- * Makes the repository of a course: a root node, its first commit and the branch `main`. Idempotent by the course's id: when it is
- * there, the answer is its default branch as it is, unchanged.
+ * Makes the repository of a course: a root node, its first commit and the branch `main`. Idempotent by the course's id for who made
+ * it: the answer is its first commit again, unchanged. An id that is anybody else's, or another course's node, is taken.
  */
 export async function createCourse(deps: Deps, input: CreateCourseInput): Promise<WriteOutcome> {
   const { courseId, author, source } = input;
@@ -38,6 +48,7 @@ export async function createCourse(deps: Deps, input: CreateCourseInput): Promis
       head: Buffer.alloc(32).toString('base64url'),
       isHidden: false,
       isProtected: false,
+      isClosed: false,
       metadata: {},
       parentId: null,
       base: null,
@@ -46,10 +57,7 @@ export async function createCourse(deps: Deps, input: CreateCourseInput): Promis
       createdAt: at,
     };
     if (!(await tx.insertCourse({ courseId, defaultBranch: branch.id, createdBy: author.id, at }))) {
-      const course = await tx.reads.course(courseId, '');
-      const head = course?.branch && (await tx.reads.commits(courseId, [course.branch.head])).get(course.branch.head);
-      if (!course?.branch || !head) throw new AppError('internal', 'OBJECT_MISSING', { courseId });
-      return done(course.branch, head, { unchanged: true, nodeIds: [courseId] });
+      return madeBefore(tx, courseId, author.id);
     }
     const homes = await tx.reads.homes([courseId]);
     if (homes.length > 0) throw new AppError('already_exists', 'ID_TAKEN', { ids: [courseId] });

@@ -9,7 +9,7 @@ import { allPlacements, findParents } from '../domain/index-trie.js';
 import { mayHold, type Counts } from '../domain/kinds.js';
 import { readEntries } from '../domain/list.js';
 import { ObjectPool } from '../domain/object-pool.js';
-import { walkNodes } from '../domain/outline.js';
+import { walkNodes } from '../domain/walk.js';
 import { TreeDraft } from '../domain/tree-draft.js';
 import { BranchAdvance, type Authorship, type Step } from './advance.js';
 import { done, treeOf } from './commit.js';
@@ -42,7 +42,7 @@ interface Grafted {
 
 /**
  * Makes one commit of all that an import wrote: its nodes under a parent, or (a re-import) its whole tree while the branch still is
- * where the import began; else stale. One commit, one event. Idempotent by its command; a second graft of the same nodes is refused.
+ * where the import began; else stale. Never into a protected branch. One commit, one event. Idempotent by its command; a second graft of the same nodes is refused.
  */
 export async function graft(deps: Deps, input: GraftInput): Promise<WriteOutcome> {
   return deps.store.write(async (tx) => {
@@ -55,6 +55,9 @@ export async function graft(deps: Deps, input: GraftInput): Promise<WriteOutcome
     if (state?.state === 'reused') return { outcome: 'key_reused' };
     if (!source?.isHidden) return { outcome: 'missing', what: 'branch', name: input.from };
     if (!branch) return { outcome: 'missing', what: 'branch', name: input.branch };
+    if (branch.isClosed) return { outcome: 'closed' };
+    // A job has no role on the course, whoever started it: what is protected is changed by its admins' own hands.
+    if (branch.isProtected) return { outcome: 'protected', branch: branch.name };
     const commits = await tx.reads.commits(courseId, [source.head, branch.head]);
     const [from, head] = [commits.get(source.head), commits.get(branch.head)];
     if (!from || !head) throw new AppError('internal', 'OBJECT_MISSING', { courseId });
@@ -132,7 +135,13 @@ async function underParent(
 
 /** As many of the grafted nodes as an event lists, in document order. */
 async function firstChanges(pool: ObjectPool, from: Commit, parentId: string): Promise<NodeChange[]> {
-  const root = { head: await pool.head(from.root), hash: from.root, parent: null, position: 0 };
+  const root = {
+    head: await pool.head(from.root),
+    hash: from.root,
+    parent: null,
+    position: 0,
+    audience: 'learner',
+  } as const;
   const page = await walkNodes(pool, root, [], { kinds: [], submittableOnly: false, limit: EVENT_NODES + 1 });
   return page.nodes
     .filter(({ parent }) => parent !== null)

@@ -35,7 +35,7 @@ export type WriteOutcome =
   | { readonly outcome: 'refused'; readonly problems: readonly Problem[] }
   | { readonly outcome: 'missing'; readonly what: 'course' | 'branch' | 'commit'; readonly name: string }
   | { readonly outcome: 'protected'; readonly branch: string }
-  | { readonly outcome: 'in_progress' | 'key_reused' }
+  | { readonly outcome: 'in_progress' | 'key_reused' | 'closed' }
   | { readonly outcome: 'failed'; readonly error: unknown };
 
 /** The result of a write that was done; every other outcome as the error that callers get, with its stable reason. */
@@ -73,6 +73,8 @@ function errorOf(outcome: Exclude<WriteOutcome, { outcome: 'done' }>): unknown {
       return new AppError('not_found', MISSING[outcome.what], { name: outcome.name });
     case 'protected':
       return new AppError('permission_denied', 'BRANCH_PROTECTED', { branch: outcome.branch });
+    case 'closed':
+      return new AppError('conflict', 'COURSE_CLOSED');
     case 'in_progress':
       return new AppError('conflict', 'IN_PROGRESS', { retryAfterSeconds: 1 });
     case 'key_reused':

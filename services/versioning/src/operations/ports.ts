@@ -5,6 +5,7 @@ import type { DescentMemo, LinkReader } from '../domain/history.js';
 import type { BytesReader } from '../domain/integrity.js';
 import type { Counts } from '../domain/kinds.js';
 import type { ObjectReader, Stored } from '../domain/objects.js';
+import type { HiddenNodes } from './hidden-nodes.js';
 
 /** A commit as it is kept. */
 export interface Commit extends CommitContent {
@@ -25,6 +26,8 @@ export interface Branch {
   readonly head: string;
   readonly isHidden: boolean;
   readonly isProtected: boolean;
+  /** The course takes no writes: it is being deleted, or deleted. */
+  readonly isClosed: boolean;
   readonly metadata: Readonly<Record<string, unknown>>;
   /** The branch it was made from, and the commit it was made at. */
   readonly parentId: string | null;
@@ -108,6 +111,8 @@ export interface Advance {
   readonly homes: readonly Home[];
   /** Nodes of a hidden branch that this advance makes visible. */
   readonly born: readonly { readonly node: string; readonly commit: string }[];
+  /** Nodes that the commits keep from learners. */
+  readonly restricted: readonly string[];
   /** Hashes of the bodies the commits brought in. */
   readonly bodies: readonly string[];
   /** The movement of the branch for the log; null for a hidden one. */
@@ -137,6 +142,8 @@ export interface WriteTx {
   advance(change: Advance): Promise<void>;
   /** Keeps every other writer away from a course until the transaction ends; to be taken before a branch is opened. */
   lockCourse(courseId: string): Promise<void>;
+  /** Closes every branch of a course to writes, or opens them. The course must be locked. */
+  setClosed(courseId: string, isClosed: boolean): Promise<void>;
   /** Takes a branch away and logs it. */
   dropBranch(branch: Branch, move: RefMove): Promise<void>;
   /** Frees the ids of those of a course's nodes that no visible commit ever had. */
@@ -161,6 +168,17 @@ export interface VersioningReads {
   links(courseId: string): LinkReader;
   /** What earlier walks over a course's history found. */
   descents(courseId: string): DescentMemo;
+  /** Commits that were found in the history of a visible ref: refs only go forward, so they stay there. */
+  reached(courseId: string): { has(hash: string): boolean; add(hash: string): void };
+  /** What was found to be hidden from learners, by commit. */
+  hidden(courseId: string): {
+    get(hash: string): HiddenNodes | undefined;
+    set(hash: string, hidden: HiddenNodes): void;
+  };
+  /** Ids of all nodes that some commit of the course kept from learners. */
+  restricted(courseId: string): Promise<string[]>;
+  /** Of these commits, those that were published until another one took their place within so many milliseconds. */
+  replaced(courseId: string, hashes: readonly string[], withinMs: number): Promise<string[]>;
   /** The commit that a version's number stands for. */
   versionCommit(courseId: string, number: number): Promise<string | null>;
   /** The commit that a tag stands for. */
@@ -174,6 +192,8 @@ export interface VersioningReads {
   refLog(courseId: string, after: number, limit: number): Promise<RefLogRow[]>;
   /** Every commit that a ref (visible or hidden branch, version, tag, published) names. */
   refHeads(courseId: string): Promise<string[]>;
+  /** Every commit that a visible ref names. */
+  visibleHeads(courseId: string): Promise<string[]>;
 }
 
 /** Which rows of the history of nodes are asked for. */

@@ -5,9 +5,11 @@ import { checkIntegrity } from '../operations/check-integrity.js';
 import { Comparer } from '../operations/compare.js';
 import { listCommits, listNodeCommits, type LogMark } from '../operations/list-commits.js';
 import type { Deps } from '../operations/ports.js';
+import { fitting } from '../domain/sizes.js';
 import { authorizeStaff, resolveFor } from './access.js';
 import { checkIds, fromCursor, isCount, toCursor, toLimit } from './convert.js';
 import { toBranchMessage, toCommitInfo, toCompareItem, toResolvedRef } from './views.js';
+import { weightOfBranch, weightOfCommit, weightOfDiff } from './weights.js';
 
 type All = Handlers<typeof VersioningServiceDefinition>;
 type HistoryReads = 'listCommits' | 'compare' | 'getBranch' | 'listBranches' | 'checkIntegrity';
@@ -23,13 +25,15 @@ export function historyRoutes({ store }: Deps): Pick<All, HistoryReads> {
         cursor,
         (c) => typeof c.head === 'string' && typeof c.hash === 'string' && isCount(c.gen),
       );
-      const at = await resolveFor(store, call.actor, courseId, pinned?.head ?? ref);
+      const at = await resolveFor(store, call.actor, courseId, { ref, pinned: pinned?.head });
       const ask = { after: pinned, limit: toLimit(limit, 200) };
       const page = await (nodeId === ''
         ? listCommits(store, at, ask)
         : listNodeCommits(store, at, { ...ask, node: nodeId }));
-      const next = page.next && { head: at.commit.hash, gen: page.next.gen, hash: page.next.hash };
-      return { commits: page.commits.map((commit) => toCommitInfo(courseId, commit)), next: toCursor(next) };
+      const commits = fitting(page.commits, weightOfCommit);
+      const last = commits.length < page.commits.length ? commits.at(-1) : page.next;
+      const next = last ? { head: at.commit.hash, gen: last.gen, hash: last.hash } : null;
+      return { commits: commits.map((commit) => toCommitInfo(courseId, commit)), next: toCursor(next) };
     },
     async compare({ courseId, from, to, cursor, limit }, call) {
       checkIds({ courseId });
@@ -39,12 +43,14 @@ export function historyRoutes({ store }: Deps): Pick<All, HistoryReads> {
         (c) => typeof c.from === 'string' && typeof c.to === 'string' && isCount(c.offset),
       );
       const [a, b] = await Promise.all([
-        resolveFor(store, call.actor, courseId, pinned?.from ?? from),
-        resolveFor(store, call.actor, courseId, pinned?.to ?? to),
+        resolveFor(store, call.actor, courseId, { ref: from, pinned: pinned?.from }),
+        resolveFor(store, call.actor, courseId, { ref: to, pinned: pinned?.to }),
       ]);
       const page = { offset: pinned?.offset ?? 0, limit: toLimit(limit, 200) };
-      const { summary, items, next } = await comparer.compare(store, { from: a, to: b }, page);
-      const rest = next === null ? null : { from: a.commit.hash, to: b.commit.hash, offset: next };
+      const { summary, items: found, next } = await comparer.compare(store, { from: a, to: b }, page);
+      const items = fitting(found, weightOfDiff);
+      const offset = items.length < found.length ? page.offset + items.length : next;
+      const rest = offset === null ? null : { from: a.commit.hash, to: b.commit.hash, offset };
       return {
         from: toResolvedRef(a),
         to: toResolvedRef(b),
@@ -66,7 +72,9 @@ export function historyRoutes({ store }: Deps): Pick<All, HistoryReads> {
         after: pinned?.after ?? '',
         limit: toLimit(limit, 200),
       });
-      return { branches: branches.map(toBranchMessage), next: toCursor(next === null ? null : { after: next }) };
+      const shown = fitting(branches, weightOfBranch);
+      const last = shown.length < branches.length ? shown.at(-1)?.name : next;
+      return { branches: shown.map(toBranchMessage), next: toCursor(last ? { after: last } : null) };
     },
     async *checkIntegrity({ courseId }, call) {
       checkIds({ courseId });

@@ -49,7 +49,7 @@ export function toNode(view: NodeView): Node {
     commit: changed.hash,
     updatedAt: changed.at,
     updatedBy: changed.author,
-    audience: '',
+    audience: view.audience,
   };
 }
 

@@ -2,10 +2,10 @@ import type {
   DropImportRequest,
   VersioningServiceDefinition,
 } from '@coursewright/proto/coursewright/versioning/v1/versioning';
-import { AppError } from '@coursewright/platform/errors';
 import type { CallContext } from '@coursewright/platform/rpc-call';
 import type { Handlers } from '@coursewright/platform/rpc-server';
 import { currentTraceparent } from '@coursewright/platform/telemetry';
+import { closeCourse } from '../operations/close-course.js';
 import { CommitQueue } from '../operations/commit-queue.js';
 import { createBranch } from '../operations/branches.js';
 import { createCourse } from '../operations/create-course.js';
@@ -87,8 +87,9 @@ export function writeRoutes(deps: Deps): Pick<Handlers<typeof VersioningServiceD
       return toCommitResponse(resultOf(outcome));
     },
     dropImport: (request, call) => dropFailed(deps, request, call),
-    async closeCourse() {
-      throw new AppError('unimplemented', 'UNIMPLEMENTED');
+    async closeCourse({ courseId, expectedTree, closed }, call) {
+      checkIds({ courseId });
+      return closeCourse(deps, { courseId, expectedTree, closed, signal: call.signal });
     },
     async createBranch(request, call) {
       const { courseId, name, from, metadata = {} } = request;

@@ -3,6 +3,7 @@ import { fromHash, toHash } from '@coursewright/platform/ids';
 import type { Sql } from '@coursewright/platform/sql';
 import { LRUCache } from 'lru-cache';
 import { decodeObject, hashOfData, type ObjectReader, type Stored, type TreeObject } from '../domain/objects.js';
+import { memoryOf } from '../domain/sizes.js';
 import { kindName } from './rows.js';
 import { reads } from './statements.js';
 
@@ -17,8 +18,8 @@ interface Cached {
   readonly size: number;
 }
 
-/** In memory an object takes about this many times its stored bytes. */
-const EXPANSION = 3;
+/** What an entry costs beside its object: key, hash and the cache's own books. */
+const ENTRY = 300;
 
 /**
  * The objects of all courses by hash; they never change, so nothing is ever dropped for being old. The hash alone is the key: a reader
@@ -57,12 +58,17 @@ export class ObjectCache {
     };
   }
 
+  /** Bytes of all that is kept. */
+  get size(): number {
+    return this.#cache.calculatedSize;
+  }
+
   /** Takes in objects that have just been committed. */
   remember(objects: readonly Stored[]): void {
     for (const stored of objects) this.#put(stored, decodeObject(stored.type, stored.data));
   }
 
   #put(stored: Stored, object: TreeObject): void {
-    this.#cache.set(stored.hash, { object, size: EXPANSION * stored.data.length + 300 });
+    this.#cache.set(stored.hash, { object, size: ENTRY + memoryOf(object) });
   }
 }

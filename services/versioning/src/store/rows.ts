@@ -29,6 +29,7 @@ export interface BranchRow {
   head: Buffer;
   hidden: boolean;
   protected: boolean;
+  closed: boolean;
   metadata: Record<string, unknown>;
   parent_id: string | null;
   base: Buffer | null;
@@ -45,6 +46,7 @@ export function toBranch(row: BranchRow): Branch {
     head: toHash(row.head),
     isHidden: row.hidden,
     isProtected: row.protected,
+    isClosed: row.closed,
     metadata: row.metadata,
     parentId: row.parent_id,
     base: hashOrNull(row.base),

@@ -1,6 +1,6 @@
 import type { Statement } from '@coursewright/platform/sql';
 
-const BRANCH = `b.branch_id, b.course_id, b.name, b.head, b.hidden, b.protected, b.metadata, b.parent_id, b.base, b.revision, b.created_by, b.created_at`;
+const BRANCH = `b.branch_id, b.course_id, b.name, b.head, b.hidden, b.protected, b.closed, b.metadata, b.parent_id, b.base, b.revision, b.created_by, b.created_at`;
 const COMMIT = `hash, gen, root, index_root, parents, author_id, author_name, at, kind, message, change_set,
   added, removed, moved, edited, units, modules, lessons, assignments`;
 const BY_NAME = `b.course_id = c.course_id AND CASE WHEN $2::text = '' THEN b.branch_id = c.default_branch ELSE b.name = $2::text END`;
@@ -33,6 +33,13 @@ function logMove(p: { content: string; move: string; when: string }): string {
 
 function statement(name: string, text: string): Statement {
   return { name: `versioning_${name}`, text };
+}
+
+/** Every commit that a ref names; `which` says which branches count. */
+function refHeads(which: string): string {
+  return `SELECT head AS hash FROM branch WHERE course_id = $1::uuid AND ${which} UNION SELECT "commit" FROM version WHERE course_id = $1::uuid
+     UNION SELECT "commit" FROM tag WHERE course_id = $1::uuid
+     UNION SELECT published FROM course WHERE course_id = $1::uuid AND published IS NOT NULL`;
 }
 
 /** Reads outside a transaction. */
@@ -79,11 +86,16 @@ export const reads = {
     `SELECT seq, ref, old, new, actor, reason, at, prev_hash, hash FROM ref_log
      WHERE course_id = $1::uuid AND seq > $2::bigint ORDER BY seq LIMIT $3::int`,
   ),
-  refHeads: statement(
-    'ref_heads',
-    `SELECT head AS hash FROM branch WHERE course_id = $1::uuid UNION SELECT "commit" FROM version WHERE course_id = $1::uuid
-     UNION SELECT "commit" FROM tag WHERE course_id = $1::uuid
-     UNION SELECT published FROM course WHERE course_id = $1::uuid AND published IS NOT NULL`,
+  refHeads: statement('ref_heads', refHeads('true')),
+  visibleHeads: statement('visible_heads', refHeads('NOT hidden')),
+  restricted: statement(
+    'restricted',
+    'SELECT node_id FROM restricted_node WHERE course_id = $1::uuid ORDER BY node_id',
+  ),
+  replaced: statement(
+    'replaced',
+    `SELECT DISTINCT old AS hash FROM ref_log WHERE course_id = $1::uuid AND ref = 'published' AND old = ANY($2::bytea[])
+     AND new IS NOT NULL AND at > now() - $3::int * interval '1 millisecond'`,
   ),
 };
 
@@ -162,6 +174,15 @@ export const writes = {
     `UPDATE node_home n SET born = x.born FROM unnest($2::uuid[], $3::bytea[]) AS x(id, born)
      WHERE n.node_id = x.id AND n.course_id = $1::uuid AND n.born IS NULL`,
   ),
+  restrict: statement(
+    'restrict',
+    `INSERT INTO restricted_node (course_id, node_id) SELECT $1::uuid, x FROM unnest($2::uuid[]) AS x ORDER BY x
+     ON CONFLICT (course_id, node_id) DO NOTHING`,
+  ),
+  setClosed: statement(
+    'set_closed',
+    'UPDATE branch SET closed = $2::bool WHERE course_id = $1::uuid AND closed <> $2::bool',
+  ),
 };
 
 /** Deletes rows of a course in pages by their hash ($2: the last one of the page before, $3: rows of a page). */
@@ -202,7 +223,7 @@ export const drops = {
   course: statement(
     'drop_course',
     `WITH n AS (DELETE FROM node_home WHERE node_id = $1::uuid AND course_id = $1::uuid),
-       h AS (DELETE FROM commit_node WHERE course_id = $1::uuid), m AS (DELETE FROM "commit" WHERE course_id = $1::uuid)
+       h AS (DELETE FROM commit_node WHERE course_id = $1::uuid), r AS (DELETE FROM restricted_node WHERE course_id = $1::uuid), m AS (DELETE FROM "commit" WHERE course_id = $1::uuid)
      DELETE FROM course WHERE course_id = $1::uuid`,
   ),
 };

@@ -1,11 +1,11 @@
 import { fromHash, toHash } from '@coursewright/platform/ids';
 import type { Outbox } from '@coursewright/platform/outbox';
 import type { Database, Sql, Statement } from '@coursewright/platform/sql';
-import { LRUCache } from 'lru-cache';
-import type { CommitLink, CommitMark } from '../domain/history.js';
+import type { LRUCache } from 'lru-cache';
+import type { CommitLink } from '../domain/history.js';
 import type { BytesReader } from '../domain/integrity.js';
 import type { Advance, Commit, CourseRow, VersioningReads, VersioningStore } from '../operations/ports.js';
-import { ObjectCache } from './object-cache.js';
+import { createCaches, type Caches } from './caches.js';
 import {
   hashOrNull,
   kindName,
@@ -23,6 +23,8 @@ import { writeTx } from './write-tx.js';
 export interface StoreOptions {
   /** Memory for tree objects. */
   readonly objectCacheBytes?: number;
+  /** Caches to work with, for tests that look into them. */
+  readonly caches?: Caches;
 }
 
 /** The commits below a generation that are read together when a walk over the history needs one of them. */
@@ -36,21 +38,9 @@ interface CourseAndBranch extends BranchRow {
   latest_version: number;
 }
 
-interface Caches {
-  readonly objects: ObjectCache;
-  readonly commits: LRUCache<string, Commit>;
-  readonly links: LRUCache<string, CommitLink>;
-  readonly descents: LRUCache<string, CommitMark>;
-}
-
 /** The repository on PostgreSQL: named statements, immutable objects and commits kept in memory, heads always read. */
 export function createStore(database: Database, outbox: Outbox, options: StoreOptions = {}): VersioningStore {
-  const caches: Caches = {
-    objects: new ObjectCache(options.objectCacheBytes ?? 256 * 1024 * 1024),
-    commits: new LRUCache({ max: 50_000 }),
-    links: new LRUCache({ max: 500_000 }),
-    descents: new LRUCache({ max: 200_000 }),
-  };
+  const caches = options.caches ?? createCaches(options.objectCacheBytes);
   const onAdvance = (change: Advance): void => {
     caches.objects.remember(change.objects);
     for (const commit of change.commits) {
@@ -89,6 +79,18 @@ function readsOn(sql: Sql, caches: Caches): VersioningReads {
       get: (hash) => caches.descents.get(courseId + hash),
       set: (hash, { hash: head, gen }) => void caches.descents.set(courseId + hash, { hash: head, gen }),
     }),
+    reached: (courseId) => ({
+      has: (hash) => caches.reached.has(courseId + hash),
+      add: (hash) => void caches.reached.set(courseId + hash, true),
+    }),
+    hidden: (courseId) => ({
+      get: (hash) => caches.hidden.get(courseId + hash),
+      set: (hash, hidden) => void caches.hidden.set(courseId + hash, hidden),
+    }),
+    restricted: async (courseId) =>
+      (await sql.rows<{ node_id: string }>(reads.restricted, [courseId])).map((row) => row.node_id),
+    replaced: async (courseId, hashes, withinMs) =>
+      hashesOf(await sql.rows(reads.replaced, [courseId, hashes.map(fromHash), withinMs])),
     async versionCommit(courseId, number) {
       const [row] = await sql.rows<{ commit: Buffer }>(reads.version, [courseId, number]);
       return row ? toHash(row.commit) : null;
@@ -112,10 +114,12 @@ function readsOn(sql: Sql, caches: Caches): VersioningReads {
     },
     refLog: async (courseId, after, limit) =>
       (await sql.rows<LogRow>(reads.refLog, [courseId, after, limit])).map(toLogRow),
-    refHeads: async (courseId) =>
-      (await sql.rows<{ hash: Buffer }>(reads.refHeads, [courseId])).map((row) => toHash(row.hash)),
+    refHeads: async (courseId) => hashesOf(await sql.rows(reads.refHeads, [courseId])),
+    visibleHeads: async (courseId) => hashesOf(await sql.rows(reads.visibleHeads, [courseId])),
   };
 }
+
+const hashesOf = (rows: readonly { hash: Buffer }[]): string[] => rows.map(({ hash }) => toHash(hash));
 
 interface NodeCommitRow {
   node_id: string;

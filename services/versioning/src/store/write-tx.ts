@@ -51,6 +51,9 @@ export function writeTx(sql: TxSql, { reads, outbox, onAdvance }: WriteContext):
     async lockCourse(courseId) {
       await sql.rows(drops.lockCourse, [courseId]);
     },
+    async setClosed(courseId, isClosed) {
+      await sql.rows(writes.setClosed, [courseId, isClosed]);
+    },
     async dropBranch({ courseId, id }, move) {
       await sql.rows(drops.branch, [courseId, id, ...moveValues(move)]);
     },
@@ -193,6 +196,7 @@ async function advance(sql: TxSql, change: Advance): Promise<void> {
       ...moveValues(change.move),
     ])
     .catch(finishedMeanwhile);
+  if (change.restricted.length > 0) await sql.rows(writes.restrict, [courseId, [...new Set(change.restricted)]]);
   if (born.length > 0) {
     await sql.rows(writes.setBorn, [
       courseId,
