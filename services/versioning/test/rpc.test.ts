@@ -248,30 +248,6 @@ describe('a change', () => {
   });
 });
 
-describe('who may', () => {
-  it('see and change a course is decided here, object by object', async () => {
-    const stranger = await service.as('author', []);
-    await expectRefusal(service.client.getCourse({ courseId }, stranger), 'not_found', 'COURSE_NOT_FOUND');
-    const reviewer = await service.as('reviewer', [courseId]);
-    expect((await service.client.getCourse({ courseId }, reviewer)).courseId).toBe(courseId);
-    await expectRefusal(service.client.commit({ courseId, ops: [] }, reviewer), 'permission_denied', 'FORBIDDEN');
-    const { head } = await service.client.getCourse({ courseId }, author);
-    const learner = await service.as('learner', [], { grants: [{ course: courseId, role: 'learner', commit: head }] });
-    const first = (await service.client.listCommits({ courseId }, author)).commits.at(-1)?.hash ?? '';
-    await expectRefusal(service.client.listCommits({ courseId }, learner), 'permission_denied', 'FORBIDDEN');
-    await expectRefusal(
-      service.client.compare({ courseId, from: first, to: head }, learner),
-      'permission_denied',
-      'FORBIDDEN',
-    );
-    await expectRefusal(
-      service.client.commit({ courseId, branch: 'import/x', ops: [] }, author),
-      'permission_denied',
-      'FORBIDDEN',
-    );
-  });
-});
-
 describe('a branch', () => {
   it('is made at a commit, goes its own way and tells how far it is from its parent', async () => {
     const made = await service.client.createBranch(

@@ -150,11 +150,14 @@ class Walk {
     return { head: await this.#pool.head(hash), hash, place };
   }
 
-  results(): NodeDiff[] {
-    return [...this.#pairs].flatMap(([id, pair]) => {
+  async results(): Promise<NodeDiff[]> {
+    const diffs: NodeDiff[] = [];
+    for (const [id, pair] of this.#pairs) {
+      await this.#pool.turn();
       const diff = nodeDiff(id, pair);
-      return diff ? [{ ...diff, path: this.#path(pair) }] : [];
-    });
+      if (diff) diffs.push({ ...diff, path: this.#path(pair) });
+    }
+    return diffs;
   }
 
   /** Whatever differs was reached through its parents, so their heads are at hand. */

@@ -1,4 +1,4 @@
-import { canonicalJson, hashObject } from '@coursewright/course-model/canonical';
+import { hashObject } from '@coursewright/course-model/canonical';
 import { shortId, toHash } from '@coursewright/platform/ids';
 import type { Fields, NodeKind } from './objects.js';
 
@@ -20,14 +20,17 @@ export function selfEtag(node: {
 
 /** Whether two values of fields are the same value. */
 export function sameValue(a: unknown, b: unknown): boolean {
-  return (
-    a === b ||
-    (typeof a === 'object' &&
-      typeof b === 'object' &&
-      a !== null &&
-      b !== null &&
-      canonicalJson(a) === canonicalJson(b))
-  );
+  if (a === b) return true;
+  if (typeof a !== 'object' || typeof b !== 'object' || a === null || b === null) return false;
+  if (Array.isArray(a) || Array.isArray(b))
+    return Array.isArray(a) && Array.isArray(b) && a.length === b.length && a.every((item, i) => sameValue(item, b[i]));
+  const names = Object.keys(a);
+  if (names.length !== Object.keys(b).length) return false;
+  return names.every((name) => Object.hasOwn(b, name) && sameValue(ownOf(a, name), ownOf(b, name)));
+}
+
+function ownOf(object: object, name: string): unknown {
+  return (object as Readonly<Record<string, unknown>>)[name];
 }
 
 /** Whether two sets of fields are the same. */

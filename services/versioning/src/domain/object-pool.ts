@@ -42,6 +42,11 @@ export class ObjectPool {
     });
   }
 
+  /** See `ObjectReader.turn`. */
+  async turn(): Promise<void> {
+    await this.#reader.turn?.();
+  }
+
   /** All of these objects in the order asked for, in one call of the reader. Throws internal `OBJECT_MISSING`. */
   async many(hashes: readonly string[]): Promise<TreeObject[]> {
     const objects = hashes.map((hash) => this.#known.get(hash));

@@ -100,6 +100,8 @@ export const FORMAT = 1;
 /** Reads objects by hash; what is missing is left out of the answer. One call is one round trip at most. */
 export interface ObjectReader {
   getMany(hashes: readonly string[]): Promise<ReadonlyMap<string, TreeObject>>;
+  /** Gives other work its turn when this one has gone on for long; to be called between the parts of what may be large. */
+  turn?(): Promise<void>;
 }
 
 /** sha-256 of the 16 bytes of an id, in hex: what chunk boundaries and the index go by. */

@@ -103,6 +103,7 @@ interface Wanted {
 async function listChildren({ pool, viewer, room, pace }: Reading, wanted: readonly Wanted[]): Promise<void> {
   for (let at = 0; at < wanted.length;) {
     const part = wanted.slice(at, at + pace.next(room.bytes));
+    await pool.turn();
     const heads = await pool.heads(part.map(({ hash }) => hash));
     for (const [i, { node, list, place }] of part.entries()) {
       const head = heads[i] as NodeHead;

@@ -79,7 +79,7 @@ export class Pace {
   }
 
   next(room: number): number {
-    if (this.#count === 0) return 32;
+    if (this.#count === 0) return 8;
     return Math.min(Math.max(Math.ceil(room / (this.#bytes / this.#count)), 8), 512);
   }
 }

@@ -1,6 +1,8 @@
 import { diffTrees, type Change, type NodeDiff } from '../domain/diff.js';
 import { NODE_KINDS } from '../domain/kinds.js';
 import { ObjectPool } from '../domain/object-pool.js';
+import type { NodeHead } from '../domain/objects.js';
+import { memoryOf } from '../domain/sizes.js';
 import { LRUCache } from 'lru-cache';
 import { treeOf } from './commit.js';
 import type { Commit, VersioningReads } from './ports.js';
@@ -15,13 +17,30 @@ interface Comparison {
   readonly summary: CompareSummary;
 }
 
+/** What comparisons may take in memory. One that is larger is made anew for each of its pages. */
+const KEPT_BYTES = 32 * 1024 * 1024;
+
+function sizeOf({ diffs }: Comparison): number {
+  const memory = (head: NodeHead | null): number => (head ? memoryOf(head) : 0);
+  return diffs.reduce(
+    (sum, { before, after, fields, path }) =>
+      sum + memory(before) + memory(after) + 300 + 100 * (fields.length + path.length),
+    1_000,
+  );
+}
+
 /** Compares versions of courses; as versions never change, results are kept for the pages to come. */
 export class Comparer {
-  readonly #kept = new LRUCache<string, Comparison>({
-    max: 64,
-    maxSize: 200_000,
-    sizeCalculation: ({ diffs }) => diffs.length + 1,
-  });
+  readonly #kept: LRUCache<string, Comparison>;
+
+  constructor(maxBytes: number = KEPT_BYTES) {
+    this.#kept = new LRUCache({ max: 64, maxSize: maxBytes, sizeCalculation: sizeOf });
+  }
+
+  /** Bytes of all that is kept. */
+  get size(): number {
+    return this.#kept.calculatedSize;
+  }
 
   /** A page of what differs between two refs of a course. Nodes come by kind from the course down, then by their place. */
   async compare(

@@ -46,14 +46,18 @@ async function viewsOf(
   nodes: readonly PlacedNode[],
 ): Promise<NodeView[]> {
   const { courseId } = at.course;
+  // The lists are read together, and are at hand below.
+  await pool.many(nodes.flatMap(({ head }) => head.children ?? []));
   const changed = await lastChanges(
     reads,
     courseId,
     at.commit,
     nodes.map(({ head }) => head.id),
   );
-  return Promise.all(
-    nodes.map(async ({ head, hash, parent, position, audience }) => ({
+  const views: NodeView[] = [];
+  for (const { head, hash, parent, position, audience } of nodes) {
+    await pool.turn();
+    views.push({
       head,
       courseId,
       parent,
@@ -64,8 +68,9 @@ async function viewsOf(
       childCount: (await seenChildren(pool, viewerOf(at), head)).size,
       changed: changed.get(head.id) ?? at.commit,
       audience,
-    })),
-  );
+    });
+  }
+  return views;
 }
 
 /** A node of a version with its place. Throws not_found `NODE_NOT_FOUND`, also for one that the viewer does not see. */

@@ -4,6 +4,7 @@ import type { Sql } from '@coursewright/platform/sql';
 import { LRUCache } from 'lru-cache';
 import { decodeObject, hashOfData, type ObjectReader, type Stored, type TreeObject } from '../domain/objects.js';
 import { memoryOf } from '../domain/sizes.js';
+import { turn } from '../turns.js';
 import { kindName } from './rows.js';
 import { reads } from './statements.js';
 
@@ -35,7 +36,9 @@ export class ObjectCache {
   /** Reads a course's objects from memory, and the others in one statement; every object read is checked against its hash. */
   reader(sql: Sql, courseId: string): ObjectReader {
     return {
+      turn,
       getMany: async (hashes) => {
+        await turn();
         const found = new Map<string, TreeObject>();
         const missing: string[] = [];
         for (const hash of hashes) {
@@ -45,6 +48,7 @@ export class ObjectCache {
         }
         if (missing.length === 0) return found;
         for (const row of await sql.rows<ObjectRow>(reads.objects, [courseId, missing.map(fromHash)])) {
+          await turn();
           const hash = toHash(row.hash);
           const stored = { type: kindName(row.kind), hash, data: row.data.toString('utf8') };
           if (hashOfData(stored.type, stored.data) !== hash)

@@ -16,6 +16,7 @@ import {
   type CommitRow,
   type LogRow,
 } from './rows.js';
+import { turn } from '../turns.js';
 import { reads } from './statements.js';
 import { writeTx } from './write-tx.js';
 
@@ -178,6 +179,7 @@ async function readLinks(
   courseId: string,
   hashes: readonly string[],
 ): Promise<ReadonlyMap<string, CommitLink>> {
+  await turn();
   const found = new Map<string, CommitLink>();
   const look = (): string[] =>
     hashes.filter((hash) => {
