@@ -39,8 +39,8 @@ export interface SyncJobs<Tx extends TxSql> {
 
 /** Versioning, as far as this service needs it. */
 export interface Trees {
-  /** All submittable nodes of a course's tree at a commit; empty means the head of the default branch. */
-  listSubmittable(courseId: string, commit: string): Promise<Content[]>;
+  /** All submittable nodes of a course's tree at a commit; empty means the head of the default branch. Waits for `onPage` after each page. */
+  listSubmittable(courseId: string, commit: string, onPage: () => Promise<void>): Promise<Content[]>;
 }
 
 /** What the synchroniser works with. */

@@ -12,7 +12,9 @@ export async function syncNext<Tx extends TxSql>(deps: SyncDeps<Tx>): Promise<bo
   const job = await deps.database.tx((tx) => deps.jobs.claim(tx, leaseMs));
   if (job === undefined) return false;
   try {
-    const contents = await deps.trees.listSubmittable(job.courseId, job.commit);
+    // A large course has many pages: while they come, nobody else takes it.
+    const prolong = () => deps.database.tx((tx) => deps.jobs.lease(tx, job.courseId, leaseMs));
+    const contents = await deps.trees.listSubmittable(job.courseId, job.commit, prolong);
     await deps.database.tx(async (tx) => {
       if (await deps.jobs.finish(tx, job))
         await deps.contents.replace(tx, { courseId: job.courseId, contents, at: job.requestedAt });

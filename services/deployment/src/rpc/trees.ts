@@ -12,7 +12,7 @@ const deadlineMs = 10_000;
 export function trees(channel: Channel, minter: TokenMinter): Trees {
   const versioning = channel.client(VersioningServiceDefinition);
   return {
-    async listSubmittable(courseId, commit) {
+    async listSubmittable(courseId, commit, onPage) {
       const contents: Content[] = [];
       for (let cursor = ''; ;) {
         const page = await versioning.listNodes(
@@ -33,7 +33,9 @@ export function trees(channel: Channel, minter: TokenMinter): Trees {
           });
         }
         if (page.next === '') return contents;
+        // A page may be short, or have nothing on it, while there is more: only the cursor tells the end.
         cursor = page.next;
+        await onPage();
       }
     },
   };
