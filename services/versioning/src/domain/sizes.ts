@@ -30,7 +30,6 @@ const ENTRY = OBJECT + 2 * (STRING + 48);
 
 /** Bytes that a string takes in memory: one a character, or two when it has any beyond Latin-1. */
 export function memoryOfText(text: string): number {
-  // eslint-disable-next-line no-control-regex -- every character of one byte, control characters too
   return STRING + (/^[\x00-\xff]*$/.test(text) ? 1 : 2) * text.length;
 }
 

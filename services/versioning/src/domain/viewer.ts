@@ -1,5 +1,6 @@
 import { audienceIn, narrowed, sees } from '@coursewright/course-model/audience';
 import type { Audience } from '@coursewright/course-model/lesson';
+import type { Counts } from './kinds.js';
 import type { NodeHead } from './objects.js';
 
 /** For whom a tree is read. Staff see all of it; for learners the nodes that are not for them are not there. */
@@ -7,6 +8,14 @@ export interface Viewer {
   readonly audience: Audience;
   /** The positions of the children that the viewer does not see, ascending, by the id of their parent. */
   readonly hidden: ReadonlyMap<string, readonly number[]>;
+}
+
+/** What learners do not see of a version of a tree. */
+export interface HiddenNodes {
+  /** Positions of hidden children, ascending, by the id of their parent; below a hidden node they do not matter. */
+  readonly byParent: ReadonlyMap<string, readonly number[]>;
+  /** How many nodes are hidden, those below hidden ones too. */
+  readonly counts: Counts;
 }
 
 /** Who sees the whole tree. */

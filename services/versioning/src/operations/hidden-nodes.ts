@@ -4,17 +4,8 @@ import { ObjectPool } from '../domain/object-pool.js';
 import type { NodeHead } from '../domain/objects.js';
 import { readPage } from '../domain/list.js';
 import { TreeDraft } from '../domain/tree-draft.js';
-import type { Viewer } from '../domain/viewer.js';
-import { treeOf } from './commit.js';
+import type { HiddenNodes, Viewer } from '../domain/viewer.js';
 import type { Commit, VersioningReads } from './ports.js';
-
-/** What learners do not see of a version of a tree. */
-export interface HiddenNodes {
-  /** Positions of hidden children, ascending, by the id of their parent; below a hidden node they do not matter. */
-  readonly byParent: ReadonlyMap<string, readonly number[]>;
-  /** How many nodes are hidden, those below hidden ones too. */
-  readonly counts: Counts;
-}
 
 /** Heads are large: so many of them are in memory at once. */
 const AT_ONCE = 50;
@@ -36,7 +27,7 @@ export async function hiddenNodes(reads: VersioningReads, courseId: string, at: 
   const byParent = new Map<string, number[]>();
   let counts = NO_COUNTS;
   for (let from = 0; from < ids.length; from += AT_ONCE) {
-    const draft = await TreeDraft.open(new ObjectPool(reads.objects(courseId)), treeOf(at));
+    const draft = await TreeDraft.open(new ObjectPool(reads.objects(courseId)), at);
     const part = await Promise.all(ids.slice(from, from + AT_ONCE).map((id) => draft.node(id)));
     for (const node of part) {
       if (!node || audienceIn(node.fields.audience) === 'learner') continue;

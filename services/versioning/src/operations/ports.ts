@@ -5,7 +5,7 @@ import type { DescentMemo, LinkReader } from '../domain/history.js';
 import type { BytesReader } from '../domain/integrity.js';
 import type { Counts } from '../domain/kinds.js';
 import type { ObjectReader, Stored } from '../domain/objects.js';
-import type { HiddenNodes } from './hidden-nodes.js';
+import type { HiddenNodes } from '../domain/viewer.js';
 
 /** A commit as it is kept. */
 export interface Commit extends CommitContent {

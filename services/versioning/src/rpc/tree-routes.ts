@@ -1,4 +1,8 @@
-import type { VersioningServiceDefinition } from '@coursewright/proto/coursewright/versioning/v1/versioning';
+import type {
+  CourseRepository,
+  GetCourseRequest,
+  VersioningServiceDefinition,
+} from '@coursewright/proto/coursewright/versioning/v1/versioning';
 import { isService, type Actor } from '@coursewright/platform/actor';
 import { isId } from '@coursewright/platform/ids';
 import type { Handlers } from '@coursewright/platform/rpc-server';
@@ -7,7 +11,15 @@ import { NO_COUNTS } from '../domain/kinds.js';
 import { memoryOf } from '../domain/sizes.js';
 import { getCourse } from '../operations/course-state.js';
 import { hiddenNodes, without } from '../operations/hidden-nodes.js';
-import { getNodeOnce, getOutline, type NodeView, listChildren, listNodes, seenByLearner } from '../operations/nodes.js';
+import {
+  getNodeOnce,
+  getOutline,
+  type NodeMemo,
+  type NodeView,
+  listChildren,
+  listNodes,
+  seenByLearner,
+} from '../operations/nodes.js';
 import type { Deps, VersioningReads } from '../operations/ports.js';
 import { grantedTo, readsDrafts, resolveFor } from './access.js';
 import { checkIds, fromCursor, isCount, refuse, toCursor, toKinds, toLimit } from './convert.js';
@@ -38,29 +50,7 @@ export function treeRoutes({ store }: Deps): Pick<All, TreeReads> {
       const course = await store.course(courseId, '');
       return { commit: course?.published ?? '', version: course?.publishedVersion ?? 0 };
     },
-    async getCourse({ courseId, ref }, call) {
-      checkIds({ courseId });
-      const at = await resolveFor(store, call.actor, courseId, { ref });
-      const [state, root] = await Promise.all([getCourse(store, at), getNodeOnce(memo, store, at, '')]);
-      const { course, commit } = at;
-      const isLearner = !readsDrafts(call.actor, courseId);
-      const hidden = isLearner ? (await hiddenNodes(store, courseId, commit)).counts : NO_COUNTS;
-      return {
-        courseId,
-        defaultBranch: state.defaultBranch,
-        head: commit.hash,
-        tree: commit.root,
-        root: toNode(root),
-        publishedCommit: state.published?.hash ?? '',
-        publishedTree: state.published?.root ?? '',
-        publishedVersion: course.publishedVersion,
-        // Which versions there are beside the published one is nothing for learners.
-        latestVersion: isLearner ? course.publishedVersion : course.latestVersion,
-        counts: without(commit.counts, hidden),
-        headAt: commit.at,
-        headBy: commit.author,
-      };
-    },
+    getCourse: (request, call) => courseAt(store, memo, request, call.actor),
     async getOutline({ courseId, ref, rootId, depth }, call) {
       checkIds({ courseId, rootId });
       const at = await resolveFor(store, call.actor, courseId, { ref });
@@ -106,6 +96,36 @@ export function treeRoutes({ store }: Deps): Pick<All, TreeReads> {
         ref: toResolvedRef(at),
       };
     },
+  };
+}
+
+/** A course at a ref; learners are told of what they see alone. */
+async function courseAt(
+  store: VersioningReads,
+  memo: NodeMemo,
+  { courseId, ref }: GetCourseRequest,
+  actor: Actor,
+): Promise<CourseRepository> {
+  checkIds({ courseId });
+  const at = await resolveFor(store, actor, courseId, { ref });
+  const [state, root] = await Promise.all([getCourse(store, at), getNodeOnce(memo, store, at, '')]);
+  const { course, commit } = at;
+  const isLearner = !readsDrafts(actor, courseId);
+  const hidden = isLearner ? (await hiddenNodes(store, courseId, commit)).counts : NO_COUNTS;
+  return {
+    courseId,
+    defaultBranch: state.defaultBranch,
+    head: commit.hash,
+    tree: commit.root,
+    root: toNode(root),
+    publishedCommit: state.published?.hash ?? '',
+    publishedTree: state.published?.root ?? '',
+    publishedVersion: course.publishedVersion,
+    // Which versions there are beside the published one is nothing for learners.
+    latestVersion: isLearner ? course.publishedVersion : course.latestVersion,
+    counts: without(commit.counts, hidden),
+    headAt: commit.at,
+    headBy: commit.author,
   };
 }
 

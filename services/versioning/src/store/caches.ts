@@ -1,7 +1,7 @@
 import { LRUCache } from 'lru-cache';
 import type { CommitLink, CommitMark } from '../domain/history.js';
 import { memoryOfText } from '../domain/sizes.js';
-import type { HiddenNodes } from '../operations/hidden-nodes.js';
+import type { HiddenNodes } from '../domain/viewer.js';
 import type { Commit } from '../operations/ports.js';
 import { ObjectCache } from './object-cache.js';
 

@@ -1,5 +1,5 @@
 import { expect } from '@jest/globals';
-import { NodeKind } from '@coursewright/proto/coursewright/common/v1/common';
+import type { NodeKind } from '@coursewright/proto/coursewright/common/v1/common';
 import type { Op } from '@coursewright/proto/coursewright/versioning/v1/versioning';
 import { newId } from '@coursewright/platform/ids';
 
