@@ -1,3 +1,4 @@
+import { fromHash } from '@coursewright/platform/ids';
 import type { NodeChange, What } from './changes.js';
 
 /** Bits of `commit_node.what`. A reordered list of children is history of the node, but not a change of the node itself. */
@@ -52,6 +53,19 @@ export interface DescentMemo {
 export interface CommitMark {
   readonly hash: string;
   readonly gen: number;
+}
+
+/**
+ * The one order of every log: the greater generation first, of one generation the greater hash (by its bytes, as the database compares
+ * them). Commits of several branches share a generation, so a page goes on after a commit, never after a generation.
+ */
+export function newestFirst(a: CommitMark, b: CommitMark): number {
+  return b.gen - a.gen || Buffer.compare(fromHash(b.hash), fromHash(a.hash));
+}
+
+/** The mark that every commit of this generation, or of an older one, comes after. */
+export function markAbove(gen: number): CommitMark {
+  return { gen: gen + 1, hash: '' };
 }
 
 /**
@@ -166,7 +180,7 @@ async function* levels(
   while (waiting.size > 0) {
     const gen = Math.max(...waiting.keys());
     if (gen < until) return;
-    const level = (waiting.get(gen) ?? []).sort((a, b) => (a.hash < b.hash ? -1 : 1));
+    const level = (waiting.get(gen) ?? []).sort(newestFirst);
     waiting.delete(gen);
     await reach(level.flatMap((link) => link.parents.map((parent) => [parent, sides.get(link.hash) ?? 0] as const)));
     const isShared = [...waiting.values()].flat().every((link) => sides.get(link.hash) === 3);

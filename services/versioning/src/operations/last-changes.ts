@@ -1,8 +1,10 @@
-import { ancestorsAmong, CHANGES_NODE } from '../domain/history.js';
-import type { Commit, VersioningReads } from './ports.js';
+import { ancestorsAmong, CHANGES_NODE, markAbove } from '../domain/history.js';
+import type { Commit, HistoryAsk, VersioningReads } from './ports.js';
 
 /** How many rows of a node's history are looked at together; on a course with one line of history the first one is it. */
 const ROWS = 4;
+/** With many branches most rows are of others: each step looks at four times as many, at most so many. */
+const MOST_ROWS = 256;
 
 /**
  * For each of these nodes of a tree the commit that last changed the node itself, as seen from that tree's commit. A node without rows of
@@ -15,26 +17,19 @@ export async function lastChanges(
   ids: readonly string[],
 ): Promise<ReadonlyMap<string, Commit>> {
   const found = new Map<string, string>();
-  const ask = { what: CHANGES_NODE, limit: ROWS };
-  let open = [...new Set(ids)].map((id) => ({ id, upTo: at.gen }));
-  while (open.length > 0) {
-    // Nodes that must be looked at further back have their own bounds; together they share the greatest.
-    const upTo = Math.max(...open.map((one) => one.upTo));
-    const rows = await reads.nodeCommits(
-      courseId,
-      open.map(({ id }) => id),
-      { ...ask, upTo },
-    );
+  let open: HistoryAsk[] = [...new Set(ids)].map((node) => ({ node, before: markAbove(at.gen) }));
+  for (let limit = ROWS; open.length > 0; limit = Math.min(4 * limit, MOST_ROWS)) {
+    const rows = await reads.nodeCommits(courseId, open, { what: CHANGES_NODE, limit });
     const marks = rows.map(({ commit, gen }) => ({ hash: commit, gen }));
     const reached = await ancestorsAmong(reads.links(courseId), at, marks, reads.descents(courseId));
     const byNode = Map.groupBy(rows, (row) => row.node);
-    const next: typeof open = [];
-    for (const { id } of open) {
-      const own = byNode.get(id) ?? [];
+    const next: HistoryAsk[] = [];
+    for (const { node } of open) {
+      const own = byNode.get(node) ?? [];
       const hit = own.find(({ commit }) => reached.has(commit));
       const oldest = own.at(-1);
-      if (hit) found.set(id, hit.commit);
-      else if (own.length === ROWS && oldest) next.push({ id, upTo: oldest.gen - 1 });
+      if (hit) found.set(node, hit.commit);
+      else if (own.length === limit && oldest) next.push({ node, before: { gen: oldest.gen, hash: oldest.commit } });
     }
     open = next;
   }

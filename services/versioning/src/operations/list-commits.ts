@@ -1,22 +1,22 @@
-import { ancestorsAmong, walkBack } from '../domain/history.js';
+import { ancestorsAmong, markAbove, newestFirst, walkBack, type CommitMark } from '../domain/history.js';
 import type { Commit, VersioningReads } from './ports.js';
 import type { Resolved } from './refs.js';
 
-/** Where a page of a log ended: the generation and hash of its last commit. */
-export interface LogMark {
-  readonly gen: number;
-  readonly hash: string;
-}
+/** Where a page of a log ended: its last commit. */
+export type LogMark = CommitMark;
 
-/** A page of commits, newest generation first, and the mark to go on after. */
+/** A page of commits, newest first (see `newestFirst`), and the mark to go on after. */
 export interface LogPage {
   readonly commits: readonly Commit[];
   readonly next: LogMark | null;
 }
 
 function isAfter(mark: LogMark | null, commit: LogMark): boolean {
-  return mark === null || commit.gen < mark.gen || (commit.gen === mark.gen && commit.hash > mark.hash);
+  return mark === null || newestFirst(mark, commit) < 0;
 }
+
+/** All bits of `commit_node.what`. */
+const ANY_CHANGE = 0x7fff;
 
 /** The commits that a ref descends from, itself first. */
 export async function listCommits(
@@ -42,15 +42,15 @@ export async function listNodeCommits(
   const { courseId } = at.course;
   const links = reads.links(courseId);
   const found: LogMark[] = [];
-  let upTo = Math.min(at.commit.gen, ask.after?.gen ?? at.commit.gen);
-  for (;;) {
-    const rows = await reads.nodeCommits(courseId, [ask.node], { upTo, what: 0xff, limit: ask.limit + 50 });
-    const marks = rows.map(({ commit, gen }) => ({ hash: commit, gen })).filter((mark) => isAfter(ask.after, mark));
+  const page = { what: ANY_CHANGE, limit: ask.limit + 50 };
+  for (let before = ask.after ?? markAbove(at.commit.gen); ;) {
+    const rows = await reads.nodeCommits(courseId, [{ node: ask.node, before }], page);
+    const marks = rows.map(({ commit, gen }) => ({ hash: commit, gen }));
     const reached = await ancestorsAmong(links, at.commit, marks, reads.descents(courseId));
     found.push(...marks.filter(({ hash }) => reached.has(hash)));
-    const last = rows.at(-1);
-    if (rows.length < ask.limit + 50 || !last || found.length > ask.limit) break;
-    upTo = last.gen - 1;
+    const last = marks.at(-1);
+    if (rows.length < page.limit || !last || found.length > ask.limit) break;
+    before = last;
   }
   if (found.length <= ask.limit) await addBirth(reads, at, ask, found);
   return pageOf(reads, at, found, ask.limit);

@@ -1,7 +1,7 @@
 import type { NewEvent } from '@coursewright/platform/event';
 import type { ChangeCounts } from '../domain/changes.js';
 import type { CommitContent } from '../domain/commit.js';
-import type { DescentMemo, LinkReader } from '../domain/history.js';
+import type { CommitMark, DescentMemo, LinkReader } from '../domain/history.js';
 import type { BytesReader } from '../domain/integrity.js';
 import type { Counts } from '../domain/kinds.js';
 import type { ObjectReader, Stored } from '../domain/objects.js';
@@ -187,8 +187,8 @@ export interface VersioningReads {
   /** Visible branches by name, after `after`. */
   branches(courseId: string, after: string, limit: number): Promise<Branch[]>;
   homes(ids: readonly string[]): Promise<Home[]>;
-  /** For each node its newest rows of history up to a generation, at most `limit`, those with any of the bits in `what`. */
-  nodeCommits(courseId: string, ids: readonly string[], ask: HistoryAsk): Promise<NodeCommit[]>;
+  /** For each node its newest rows of history before a mark (see `newestFirst`), at most `limit`, those with any of the bits in `what`. */
+  nodeCommits(courseId: string, asks: readonly HistoryAsk[], page: HistoryPage): Promise<NodeCommit[]>;
   refLog(courseId: string, after: number, limit: number): Promise<RefLogRow[]>;
   /** Every commit that a ref (visible or hidden branch, version, tag, published) names. */
   refHeads(courseId: string): Promise<string[]>;
@@ -196,9 +196,14 @@ export interface VersioningReads {
   visibleHeads(courseId: string): Promise<string[]>;
 }
 
-/** Which rows of the history of nodes are asked for. */
+/** A node whose history is asked for, and the mark its rows come before. */
 export interface HistoryAsk {
-  readonly upTo: number;
+  readonly node: string;
+  readonly before: CommitMark;
+}
+
+/** Which rows of the history of nodes are asked for, and how many of each. */
+export interface HistoryPage {
   readonly what: number;
   readonly limit: number;
 }

@@ -76,10 +76,11 @@ export const reads = {
   homes: statement('homes', 'SELECT node_id, course_id, born FROM node_home WHERE node_id = ANY($1::uuid[])'),
   nodeCommits: statement(
     'node_commits',
-    `SELECT n.id AS node_id, h.gen, h."commit", h.what FROM unnest($2::uuid[]) AS n(id) CROSS JOIN LATERAL (
+    `SELECT n.id AS node_id, h.gen, h."commit", h.what FROM unnest($2::uuid[], $3::int[], $4::bytea[]) AS n(id, gen, hash)
+     CROSS JOIN LATERAL (
        SELECT gen, "commit", what FROM commit_node
-       WHERE course_id = $1::uuid AND node_id = n.id AND gen <= $3::int AND (what & $4::int) <> 0
-       ORDER BY gen DESC, "commit" LIMIT $5::int) h ORDER BY n.id, h.gen DESC, h."commit"`,
+       WHERE course_id = $1::uuid AND node_id = n.id AND (gen, "commit") < (n.gen, n.hash) AND (what & $5::int) <> 0
+       ORDER BY gen DESC, "commit" DESC LIMIT $6::int) h ORDER BY n.id, h.gen DESC, h."commit" DESC`,
   ),
   refLog: statement(
     'ref_log',

@@ -109,8 +109,15 @@ function readsOn(sql: Sql, caches: Caches): VersioningReads {
       const rows = await sql.rows<{ node_id: string; course_id: string; born: Buffer | null }>(reads.homes, [ids]);
       return rows.map((row) => ({ node: row.node_id, courseId: row.course_id, born: hashOrNull(row.born) }));
     },
-    async nodeCommits(courseId, ids, { upTo, what, limit }) {
-      const rows = await sql.rows<NodeCommitRow>(reads.nodeCommits, [courseId, ids, upTo, what, limit]);
+    async nodeCommits(courseId, asks, { what, limit }) {
+      const rows = await sql.rows<NodeCommitRow>(reads.nodeCommits, [
+        courseId,
+        asks.map(({ node }) => node),
+        asks.map(({ before }) => before.gen),
+        asks.map(({ before }) => fromHash(before.hash)),
+        what,
+        limit,
+      ]);
       return rows.map((row) => ({ node: row.node_id, gen: row.gen, commit: toHash(row.commit), what: row.what }));
     },
     refLog: async (courseId, after, limit) =>

@@ -1,0 +1,108 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { NodeKind } from '@coursewright/proto/coursewright/common/v1/common';
+import type { CommitResponse, Node, Op } from '@coursewright/proto/coursewright/versioning/v1/versioning';
+import { newId } from '@coursewright/platform/ids';
+import { lastChanges } from '../src/operations/last-changes.js';
+import { resolveRef } from '../src/operations/refs.js';
+import { startService, type TestService } from './support/service.js';
+
+let service: TestService;
+let owner: { token: string };
+let courseId: string;
+let moduleId: string;
+let lessons: string[];
+
+function body(text: string): string {
+  return Buffer.from(text.padEnd(32, '.')).toString('base64url');
+}
+
+function add(id: string, parentId: string, kind: NodeKind): { op: Op['op'] } {
+  return { op: { $case: 'add', value: { id, parentId, kind, fields: { title: 'x' }, body: '', source: undefined } } };
+}
+
+function setBody(nodeId: string, text: string): { op: Op['op'] } {
+  return { op: { $case: 'setBody', value: { nodeId, body: body(text) } } };
+}
+
+function commit(branch: string, ops: { op: Op['op'] }[], as = owner): Promise<CommitResponse> {
+  return service.client.commit({ courseId, branch, ops, message: 'A change' }, as);
+}
+
+async function nodeAt(ref: string, nodeId: string): Promise<Node | undefined> {
+  return (await service.client.getNode({ courseId, ref, nodeId }, owner)).node;
+}
+
+beforeAll(async () => {
+  service = await startService();
+});
+
+afterAll(() => service.stop());
+
+async function makeCourse(lessonCount: number): Promise<void> {
+  [courseId, moduleId] = [newId(), newId()];
+  lessons = Array.from({ length: lessonCount }, newId);
+  owner = await service.as('author', [courseId]);
+  await service.client.createCourse({ courseId, fields: { title: 'Branches' } }, await service.service('content'));
+  const below = lessons.map((id) => add(id, moduleId, NodeKind.LESSON));
+  await commit('', [add(moduleId, courseId, NodeKind.MODULE), ...below]);
+}
+
+describe('who changed a lesson last', () => {
+  it('shows the last save on each of 50 branches that left one head', async () => {
+    await makeCourse(3);
+    const [lesson = '', other = '', untouched = ''] = lessons;
+    const before = await nodeAt('', untouched);
+    const saves = new Map<string, { made: CommitResponse; by: string }>();
+    for (let n = 0; n < 50; n++) {
+      const name = `branch-${n}`;
+      await service.client.createBranch({ courseId, name }, owner);
+      const by = `writer-${n}`;
+      const made = await commit(name, [setBody(lesson, name)], await service.as('author', [courseId], { sub: by }));
+      saves.set(name, { made, by });
+      // On every other branch the other lesson is saved too, so that the rows of a page are not all of one node.
+      if (n % 2 === 0) await commit(name, [setBody(other, name)]);
+    }
+    for (const [name, { made, by }] of saves) {
+      const node = await nodeAt(name, lesson);
+      expect(node).toMatchObject({ commit: made.commit, updatedAt: made.at, updatedBy: by, body: body(name) });
+      expect(node).toEqual(await nodeAt(made.commit, lesson));
+      expect(await nodeAt(name, untouched)).toEqual(before);
+    }
+    // One answer for many nodes, by a process that has nothing in memory.
+    const { store } = service.sibling();
+    for (const name of ['branch-0', 'branch-17', 'branch-48']) {
+      const at = await resolveRef(store, courseId, name);
+      const changed = await lastChanges(store, courseId, at.commit, [courseId, moduleId, ...lessons]);
+      expect([lesson, other, untouched].map((id) => changed.get(id)?.hash)).toEqual([
+        saves.get(name)?.made.commit,
+        (await nodeAt(name, other))?.commit,
+        before?.commit,
+      ]);
+    }
+  });
+
+  it('lists the saves of a lesson on its own branch alone, page by page, each once', async () => {
+    await makeCourse(1);
+    const [lesson = ''] = lessons;
+    await service.client.createBranch({ courseId, name: 'quiet' }, owner);
+    const branches = Array.from({ length: 150 }, (_, n) => `side-${n}`);
+    for (const name of branches) await service.client.createBranch({ courseId, name }, owner);
+    const own: string[] = [];
+    for (let round = 0; round < 3; round++) {
+      own.unshift((await commit('quiet', [setBody(lesson, `quiet ${round}`)])).commit);
+      for (const name of branches) await commit(name, [setBody(lesson, `${name} ${round}`)]);
+    }
+    const seen: string[] = [];
+    for (let cursor = '', n = 0; n === 0 || cursor !== ''; n++) {
+      const page = await service.client.listCommits(
+        { courseId, ref: 'quiet', nodeId: lesson, cursor, limit: 1 },
+        owner,
+      );
+      seen.push(...page.commits.map(({ hash }) => hash));
+      cursor = page.next;
+    }
+    expect(seen.slice(0, 3)).toEqual(own);
+    // The lesson came with its module, in the second commit of all.
+    expect(seen).toHaveLength(4);
+  });
+});
