@@ -106,3 +106,84 @@ describe('who changed a lesson last', () => {
     expect(seen).toHaveLength(4);
   });
 });
+
+describe('an id that comes back as another kind', () => {
+  type Told = {
+    defaultBranch: boolean;
+    changes: object;
+    counts: object;
+    nodes: { id: string; kind: string; what: string[] }[];
+  };
+  const told = async (): Promise<Told> => {
+    const { rows } = await service.database.pool.query<{ data: Told }>(
+      'SELECT data FROM outbox WHERE course_id = $1 ORDER BY seq DESC LIMIT 1',
+      [courseId],
+    );
+    return rows[0]?.data as Told;
+  };
+  const remove = (nodeId: string): { op: Op['op'] } => ({ op: { $case: 'remove', value: { nodeId } } });
+  const counts = async (): Promise<unknown> => (await service.client.getCourse({ courseId }, owner)).counts;
+
+  it('in one change is counted, told, compared and dated as what it has become', async () => {
+    await makeCourse(3);
+    const lesson = lessons.at(-1) ?? '';
+    const before = (await service.client.getCourse({ courseId }, owner)).head;
+    const made = await commit('', [remove(lesson), add(lesson, moduleId, NodeKind.ASSIGNMENT)]);
+    expect(await counts()).toEqual({ units: 0, modules: 1, lessons: 2, assignments: 1 });
+    expect(await told()).toMatchObject({
+      changes: { added: 0, removed: 0, moved: 0, edited: 1 },
+      counts: { lessons: 2, assignments: 1 },
+      nodes: [{ id: lesson, kind: 'NODE_KIND_ASSIGNMENT', what: ['kind_changed'] }],
+    });
+    expect(await nodeAt('', lesson)).toMatchObject({ commit: made.commit, kind: NodeKind.ASSIGNMENT });
+    const compared = await service.client.compare({ courseId, from: before, to: made.commit }, owner);
+    expect(compared.summary).toMatchObject({ added: 0, removed: 0, edited: 0, kindChanged: 1 });
+    expect(compared.items).toMatchObject([
+      { nodeId: lesson, changes: ['kind_changed'], kind: NodeKind.ASSIGNMENT, fromKind: NodeKind.LESSON },
+    ]);
+    const { commits } = await service.client.listCommits({ courseId, nodeId: lesson }, owner);
+    expect(commits[0]?.hash).toBe(made.commit);
+  });
+
+  it('in two changes is compared as what it has become, across both', async () => {
+    await makeCourse(2);
+    const [lesson = ''] = lessons;
+    const before = (await service.client.getCourse({ courseId }, owner)).head;
+    await commit('', [remove(lesson)]);
+    const made = await commit('', [add(lesson, moduleId, NodeKind.ASSIGNMENT)]);
+    expect(await counts()).toEqual({ units: 0, modules: 1, lessons: 1, assignments: 1 });
+    const compared = await service.client.compare({ courseId, from: before, to: '' }, owner);
+    expect(compared.items.find(({ nodeId }) => nodeId === lesson)).toMatchObject({
+      changes: expect.arrayContaining(['kind_changed']),
+      fromKind: NodeKind.LESSON,
+    });
+    expect((await nodeAt('', lesson))?.commit).toBe(made.commit);
+  });
+
+  it('as a part of the tree, a unit that becomes a module, takes its own below away', async () => {
+    await makeCourse(1);
+    const [unit, inner] = [newId(), newId()];
+    await commit('', [add(unit, courseId, NodeKind.UNIT), add(inner, unit, NodeKind.MODULE)]);
+    expect(await counts()).toMatchObject({ units: 1, modules: 2 });
+    // Its place is another one, too: it comes last.
+    await commit('', [remove(unit), add(unit, courseId, NodeKind.MODULE)]);
+    expect(await counts()).toMatchObject({ units: 0, modules: 2 });
+    expect((await told()).nodes).toEqual(
+      expect.arrayContaining([
+        expect.objectContaining({ id: unit, what: ['kind_changed'] }),
+        expect.objectContaining({ id: inner, what: ['removed'] }),
+      ]),
+    );
+  });
+
+  it('with another source only is an edit', async () => {
+    await makeCourse(1);
+    const [lesson = ''] = lessons;
+    const anew = add(lesson, moduleId, NodeKind.LESSON);
+    const source = { format: 'olx', key: 'problem/x' };
+    if (anew.op?.$case === 'add') anew.op.value.source = source;
+    const made = await commit('', [remove(lesson), anew]);
+    expect((await told()).nodes).toMatchObject([{ id: lesson, what: ['edited'] }]);
+    expect(await nodeAt('', lesson)).toMatchObject({ commit: made.commit, source });
+  });
+});

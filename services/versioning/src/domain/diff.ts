@@ -8,7 +8,7 @@ import type { Fields, FieldValue, NodeHead } from './objects.js';
 import type { TreeRef } from './tree-draft.js';
 
 /** How a node differs between two versions. `reordered` is said of the child that changed its place among its siblings. */
-export type Change = 'added' | 'removed' | 'moved' | 'renamed' | 'reordered' | 'edited';
+export type Change = 'added' | 'removed' | 'moved' | 'renamed' | 'reordered' | 'edited' | 'kind_changed';
 
 /** A field with its two values; undefined where it is absent. The pointer is into the node as the API shows it. */
 export interface FieldChange {
@@ -172,6 +172,9 @@ class Walk {
   }
 }
 
+/** The changes that are told with the places where the node was and is. */
+const PLACES: ReadonlySet<Change> = new Set<Change>(['added', 'removed', 'moved', 'reordered']);
+
 function nodeDiff(id: string, { from, to, isReordered }: Pair): Omit<NodeDiff, 'path'> | null {
   const fields = from && to ? diffHeads(from.head, to.head) : [];
   const changes: Change[] = [];
@@ -182,9 +185,10 @@ function nodeDiff(id: string, { from, to, isReordered }: Pair): Omit<NodeDiff, '
     if (fields.some((field) => field.pointer === '/title')) changes.push('renamed');
     if (isReordered) changes.push('reordered');
     if (fields.some((field) => field.pointer !== '/title')) changes.push('edited');
+    if (from.head.kind !== to.head.kind) changes.push('kind_changed');
   }
   if (changes.length === 0) return null;
-  const isPlaced = changes.some((change) => change !== 'renamed' && change !== 'edited');
+  const isPlaced = changes.some((change) => PLACES.has(change));
   return {
     id,
     changes,

@@ -2,10 +2,17 @@ import { fromHash } from '@coursewright/platform/ids';
 import type { NodeChange, What } from './changes.js';
 
 /** Bits of `commit_node.what`. A reordered list of children is history of the node, but not a change of the node itself. */
-export const WHAT: Readonly<Record<What, number>> = { added: 1, removed: 2, moved: 4, edited: 8, reordered: 16 };
+export const WHAT: Readonly<Record<What, number>> = {
+  added: 1,
+  removed: 2,
+  moved: 4,
+  edited: 8,
+  reordered: 16,
+  kind_changed: 32,
+};
 
 /** The bits that count as a change of the node itself. */
-export const CHANGES_NODE = WHAT.added | WHAT.removed | WHAT.moved | WHAT.edited;
+export const CHANGES_NODE = WHAT.added | WHAT.removed | WHAT.moved | WHAT.edited | WHAT.kind_changed;
 
 /** A row that says which commit changed a node. */
 export interface HistoryRow {

@@ -46,6 +46,8 @@ export class TreeDraft {
   readonly #dirty = new Set<string>();
   readonly #placements = new Map<string, string | null>();
   readonly #reordered = new Set<string>();
+  /** Parents to which a child came back that had left it: its place may be another one. */
+  readonly #returnedTo = new Set<string>();
   #rootId = '';
 
   private constructor(pool: ObjectPool, before: TreeRef) {
@@ -129,7 +131,12 @@ export class TreeDraft {
     this.#nodes.set(node.id, { ...node, parent: parent.id, children: null, hash: '' });
     this.#lists.delete(node.id);
     this.#placements.set(node.id, parent.id);
+    this.#noteReturn(node.id, parent.id);
     this.#dirty.add(node.id).add(parent.id);
+  }
+
+  #noteReturn(id: string, parent: string): void {
+    if (this.#origins.get(id)?.parent === parent) this.#returnedTo.add(parent);
   }
 
   /** Changes the node's own fields or body. */
@@ -147,7 +154,10 @@ export class TreeDraft {
     await from.remove(node.id);
     await (await this.list(parent)).insertAfter(after, entry);
     if (old.id === parent.id) this.#reordered.add(parent.id);
-    else this.#placements.set(node.id, parent.id);
+    else {
+      this.#placements.set(node.id, parent.id);
+      this.#noteReturn(node.id, parent.id);
+    }
     node.parent = parent.id;
     this.#dirty.add(old.id).add(parent.id);
   }
@@ -219,6 +229,7 @@ export class TreeDraft {
         else byParent.set(node.parent, [node]);
       }
     }
+    for (const id of this.#returnedTo) if (await this.#isReordered(id)) this.#reordered.add(id);
     const root = this.#nodes.get(this.#rootId) as DraftNode;
     if (!seen.has(root.id)) return this.before;
     const [hash, index] = await Promise.all([
@@ -226,6 +237,16 @@ export class TreeDraft {
       updateIndex(this.pool, this.before.index, this.#placements),
     ]);
     return { root: hash, index };
+  }
+
+  /** Whether children that a node had and still has are in another order. */
+  async #isReordered(id: string): Promise<boolean> {
+    const [node, origin] = [this.#nodes.get(id), this.#origins.get(id)];
+    if (!node || !origin) return false;
+    const [before, after] = [await readEntries(this.pool, origin.head.children), await this.childIds(node)];
+    const [had, has] = [new Set(before.map((entry) => entry.id)), new Set(after)];
+    const stayed = before.filter((entry) => has.has(entry.id));
+    return after.filter((child) => had.has(child)).some((child, i) => child !== stayed[i]?.id);
   }
 
   async #sealNode(node: DraftNode, byParent: ReadonlyMap<string, readonly DraftNode[]>): Promise<string> {

@@ -9,7 +9,7 @@ import type { Commit, VersioningReads } from './ports.js';
 import type { Resolved } from './refs.js';
 
 /** How many nodes have each kind of change. */
-export type CompareSummary = Readonly<Record<Change, number>>;
+export type CompareSummary = Readonly<Record<Exclude<Change, 'kind_changed'> | 'kindChanged', number>>;
 
 /** What differs between two versions, whole; the same for every page. */
 interface Comparison {
@@ -65,12 +65,17 @@ export class Comparer {
     const kept = this.#kept.get(key);
     if (kept) return kept;
     const diffs = (await diffTrees(pool, treeOf(from), treeOf(to))).sort(byPlace);
-    const summary: Record<Change, number> = { added: 0, removed: 0, moved: 0, renamed: 0, reordered: 0, edited: 0 };
-    for (const { changes } of diffs) for (const change of changes) summary[change]++;
-    const comparison = { diffs, summary };
+    const comparison = { diffs, summary: summaryOf(diffs) };
     this.#kept.set(key, comparison);
     return comparison;
   }
+}
+
+function summaryOf(diffs: readonly NodeDiff[]): CompareSummary {
+  const summary = { added: 0, removed: 0, moved: 0, renamed: 0, reordered: 0, edited: 0, kindChanged: 0 };
+  for (const { changes } of diffs)
+    for (const change of changes) summary[change === 'kind_changed' ? 'kindChanged' : change]++;
+  return summary;
 }
 
 function byPlace(a: NodeDiff, b: NodeDiff): number {

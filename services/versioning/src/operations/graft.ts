@@ -174,6 +174,7 @@ function changeOf(diff: NodeDiff): NodeChange | null {
   return {
     id: diff.id,
     kind: present.kind,
+    ...(diff.before && what.includes('kind_changed') && { wasKind: diff.before.kind }),
     what: [...new Set(what)],
     fields: present.fields,
     parent: diff.to?.parent ?? diff.from?.parent ?? null,

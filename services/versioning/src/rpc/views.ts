@@ -7,6 +7,7 @@ import type {
   OutlineNode as WireOutline,
   ResolvedRef,
 } from '@coursewright/proto/coursewright/versioning/v1/versioning';
+import { NodeKind as Wire } from '@coursewright/proto/coursewright/common/v1/common';
 import type { NodeDiff, NodePlace } from '../domain/diff.js';
 import type { OutlineNode } from '../domain/outline.js';
 import type { BranchView } from '../operations/branches.js';
@@ -121,7 +122,7 @@ export function toCompareItem(item: NodeDiff): WireItem {
     to: toPlace(item.to),
     fromBody: item.before?.body ?? '',
     toBody: item.after?.body ?? '',
-    fromKind: toWireKind('course'),
+    fromKind: item.changes.includes('kind_changed') ? toWireKind(item.before?.kind ?? 'lesson') : Wire.UNSPECIFIED,
   };
 }
 

@@ -2,6 +2,9 @@ import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import { applyOps } from '../../src/domain/apply-ops.js';
 import { buildIndex, allPlacements } from '../../src/domain/index-trie.js';
+import { countsAfter } from '../../src/domain/changes.js';
+import { NO_COUNTS, withKind, type Counts } from '../../src/domain/kinds.js';
+import type { NodeKind } from '../../src/domain/objects.js';
 import { buildList, readEntries, readPage } from '../../src/domain/list.js';
 import { ListDraft } from '../../src/domain/list-draft.js';
 import { ObjectPool } from '../../src/domain/object-pool.js';
@@ -15,7 +18,20 @@ import {
   testId,
   type ModelNode,
 } from '../support/model.js';
-import { drawFrom, randomOp } from '../support/random-ops.js';
+import { drawFrom, Past, randomOp } from '../support/random-ops.js';
+
+function kindsOf(model: ModelNode): Map<string, NodeKind> {
+  return new Map([...flatten(model)].map(([id, { node }]) => [id, node.kind]));
+}
+
+/** The ids of the children of every node that has any. */
+function ordersOf(model: ModelNode): Map<string, string[]> {
+  return new Map([...flatten(model)].map(([id, { node }]) => [id, node.children.map((child) => child.id)]));
+}
+
+function countKinds(model: ModelNode): Counts {
+  return [...kindsOf(model).values()].reduce((counts, kind) => withKind(counts, kind, 1), NO_COUNTS);
+}
 
 const seeds = fc.integer({ min: 1, max: 2 ** 31 });
 
@@ -83,9 +99,14 @@ describe('the ops of a change', () => {
         const objects = new MemoryObjects();
         const model = course(1 + draw(3), 1 + draw(4), draw(60));
         let tree = build(objects, model);
+        let counts = countKinds(model);
+        const past = new Past();
         for (let round = 0; round < 4; round++) {
+          past.nextChange();
+          const before = kindsOf(model);
+          const orders = ordersOf(model);
           const ops = Array.from({ length: 1 + draw(6) }, () => {
-            const op = randomOp(model, draw);
+            const op = randomOp(model, draw, past);
             applyToModel(model, op);
             return op;
           });
@@ -95,7 +116,22 @@ describe('the ops of a change', () => {
           if (outcome.outcome === 'unchanged') expect(tree).toEqual(wanted);
           else {
             expect(outcome).toMatchObject({ outcome: 'changed', tree: wanted });
-            if (outcome.outcome === 'changed') tree = outcome.tree;
+            if (outcome.outcome !== 'changed') continue;
+            tree = outcome.tree;
+            counts = countsAfter(counts, outcome.changes);
+            expect(counts).toEqual(countKinds(model));
+            const now = kindsOf(model);
+            const others = [...now].filter(([id, kind]) => before.has(id) && before.get(id) !== kind);
+            const told = outcome.changes.filter(({ what }) => what.includes('kind_changed'));
+            expect(new Map(told.map(({ id, kind, wasKind }) => [id, [wasKind, kind]]))).toEqual(
+              new Map(others.map(([id, kind]) => [id, [before.get(id), kind]])),
+            );
+            const shuffled = outcome.changes.filter(({ what }) => what.includes('reordered')).map(({ id }) => id);
+            for (const [id, order] of ordersOf(model)) {
+              const old = orders.get(id) ?? [];
+              const kept = order.filter((child) => old.includes(child));
+              if (old.filter((child) => order.includes(child)).join() !== kept.join()) expect(shuffled).toContain(id);
+            }
           }
           objects.keep(pool);
           expect(pool.reachable(tree.root, tree.index).length).toBeLessThanOrEqual(pool.created().length);

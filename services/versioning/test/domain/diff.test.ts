@@ -8,7 +8,7 @@ import { diffTrees, type Change, type NodeDiff } from '../../src/domain/diff.js'
 import { stayingIndexes } from '../../src/domain/lis.js';
 import { ObjectPool } from '../../src/domain/object-pool.js';
 import { applyToModel, build, course, flatten, MemoryObjects, type ModelNode } from '../support/model.js';
-import { drawFrom, randomOp } from '../support/random-ops.js';
+import { drawFrom, Past, randomOp } from '../support/random-ops.js';
 
 const seeds = fc.integer({ min: 1, max: 2 ** 31 });
 
@@ -40,6 +40,7 @@ function plainDiff(from: ModelNode, to: ModelNode): { changes: Map<string, Chang
       const rest = ({ fields, body }: ModelNode): string =>
         JSON.stringify([Object.entries({ ...fields, title: '' }).sort(), body]);
       if (rest(x.node) !== rest(y.node)) found.push('edited');
+      if (x.node.kind !== y.node.kind) found.push('kind_changed');
     }
     if (found.length > 0) changes.set(id, found);
   }
@@ -65,7 +66,11 @@ function edited(seed: number, size: readonly [number, number, number], ops: numb
   const draw = drawFrom(seed);
   const model = course(...size);
   const before = structuredClone(model);
-  for (let n = 0; n < ops; n++) applyToModel(model, randomOp(model, draw));
+  const past = new Past();
+  for (let n = 0; n < ops; n++) {
+    if (draw(4) === 0) past.nextChange();
+    applyToModel(model, randomOp(model, draw, past));
+  }
   return [before, model];
 }
 
@@ -73,23 +78,25 @@ describe('the structural diff', () => {
   it('finds exactly what a change did, whatever the change', async () => {
     await fc.assert(
       fc.asyncProperty(seeds, fc.integer({ min: 1, max: 14 }), async (seed, ops) => {
-        const [before, after] = edited(seed, [2, 3, 45], ops);
-        const diffs = await diffOf(new MemoryObjects(), before, after);
-        const wanted = plainDiff(before, after);
+        const [old, young] = edited(seed, [2, 3, 45], ops);
+        const diffs = await diffOf(new MemoryObjects(), old, young);
+        const wanted = plainDiff(old, young);
         const withoutOrder = diffs.flatMap(({ id, changes }) => {
           const rest = changes.filter((change) => change !== 'reordered');
           return rest.length > 0 ? [[id, rest] as const] : [];
         });
         expect(new Map(withoutOrder)).toEqual(wanted.changes);
         const reordered = new Map<string, number>();
-        const [a, b] = [flatten(before), flatten(after)];
-        for (const { id, changes, from, to, path } of diffs) {
+        const [a, b] = [flatten(old), flatten(young)];
+        for (const { id, changes, before, after, from, to, path } of diffs) {
           const place = (side: typeof a): object | null => {
             const found = side.get(id);
             return found ? { parent: found.parent?.id ?? null, position: found.position } : null;
           };
           if (from) expect(from).toEqual(place(a));
           if (to) expect(to).toEqual(place(b));
+          if (changes.includes('kind_changed'))
+            expect([before?.kind, after?.kind]).toEqual([a.get(id)?.node.kind, b.get(id)?.node.kind]);
           if (changes.includes('reordered'))
             reordered.set(to?.parent ?? '', (reordered.get(to?.parent ?? '') ?? 0) + 1);
           const titles: unknown[] = [];
@@ -156,7 +163,7 @@ describe('the structural diff', () => {
           mkdirSync(join(dir, 'nodes'));
           for (const [id, { node, parent }] of flatten(model)) {
             const entries = Object.entries(node.fields).sort();
-            writeFileSync(join(dir, 'nodes', id), JSON.stringify([entries, node.body, parent?.id ?? null]));
+            writeFileSync(join(dir, 'nodes', id), JSON.stringify([node.kind, entries, node.body, parent?.id ?? null]));
           }
           git('add', '--all');
           git('commit', '--quiet', '--allow-empty', '--message', 'x');
