@@ -26,6 +26,8 @@ export interface CommittedFact {
   /** More nodes changed than `nodes` has. */
   readonly isCut: boolean;
   readonly rootFields: Fields;
+  /** Number of the row of the course's ref log that the commit made. */
+  readonly logSeq: number;
 }
 
 /** The event `committed`: a visible branch has a new head. */
@@ -41,6 +43,7 @@ export function committedData({
   nodes,
   isCut,
   rootFields,
+  logSeq,
 }: CommittedFact): Record<string, unknown> {
   return {
     courseId,
@@ -60,6 +63,8 @@ export function committedData({
     truncated: isCut || nodes.length > EVENT_NODES,
     rootFields,
     counts: commit.counts,
+    // An int64 is a string in proto3 JSON.
+    logSeq: String(logSeq),
   };
 }
 

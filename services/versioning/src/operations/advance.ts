@@ -7,7 +7,7 @@ import type { Counts } from '../domain/kinds.js';
 import type { ObjectPool } from '../domain/object-pool.js';
 import type { Stored } from '../domain/objects.js';
 import type { TreeRef } from '../domain/tree-draft.js';
-import type { Branch, CommandResult, Commit, Home, NodeCommit, WriteTx } from './ports.js';
+import type { Branch, CommandResult, Commit, Home, NodeCommit, RefMove, WriteTx } from './ports.js';
 
 /** Who makes a commit, and how it is described. */
 export interface Authorship {
@@ -27,6 +27,20 @@ export interface Step {
   readonly sums?: { readonly changes: ChangeCounts; readonly counts: Counts };
 }
 
+/** A step that has become a commit. */
+interface Made {
+  readonly commit: Commit;
+  readonly step: Step;
+  /** The head before it; empty for the first one. */
+  readonly previous: string;
+  readonly traceparent: string | undefined;
+}
+
+function moveOf(ref: string, { commit, previous }: Made): RefMove {
+  const { hash, author, kind, at } = commit;
+  return { ref, from: previous === '' ? null : previous, to: hash, actor: author, reason: kind, at };
+}
+
 /**
  * Collects new commits of one locked branch, oldest first, and writes them with all that belongs to them: objects, history, homes,
  * bodies in use, ref log and events. Nothing is written before `write`.
@@ -37,12 +51,7 @@ export class BranchAdvance {
   readonly #branch: Branch;
   readonly #isDefault: boolean;
   #head: Commit;
-  readonly #commits: {
-    readonly commit: Commit;
-    readonly step: Step;
-    readonly previous: string;
-    readonly traceparent: string | undefined;
-  }[] = [];
+  readonly #commits: Made[] = [];
   readonly #objects = new Map<string, Stored>();
   readonly #history: NodeCommit[] = [];
   readonly #homes = new Map<string, Home>();
@@ -128,12 +137,10 @@ export class BranchAdvance {
     const steps = this.#commits;
     if (steps.length === 0) return this.#tx.rememberCommands(results);
     const { courseId, isHidden, id } = this.#branch;
-    const { hash, author, kind, at } = this.#head;
-    const from = steps[0]?.previous ?? '';
-    await this.#tx.advance({
+    const logSeq = await this.#tx.advance({
       courseId,
       branch: this.#branch,
-      head: hash,
+      head: this.#head.hash,
       commits: steps.map(({ commit }) => commit),
       objects: [...this.#objects.values()],
       history: this.#history,
@@ -145,21 +152,23 @@ export class BranchAdvance {
       bodies: steps.flatMap(({ step }) =>
         step.changes.flatMap(({ body, bodyChanged }) => (bodyChanged && body !== null ? [body] : [])),
       ),
-      move: isHidden ? null : { ref: id, from: from === '' ? null : from, to: hash, actor: author, reason: kind, at },
+      moves: isHidden ? [] : steps.map((step) => moveOf(id, step)),
       results,
     });
-    await this.#enqueue();
+    await this.#enqueue(logSeq - steps.length);
   }
 
-  async #enqueue(): Promise<void> {
+  /** `before` is the number that the ref log had come to before these commits. */
+  async #enqueue(before: number): Promise<void> {
     if (this.#branch.isHidden) return;
     const { id, name, courseId } = this.#branch;
     const branch = { id, name, isDefault: this.#isDefault };
-    const events = this.#commits.map(async ({ commit, step, traceparent }) => {
+    const events = this.#commits.map(async ({ commit, step, traceparent }, i) => {
       const total = commit.changes.added + commit.changes.removed;
       const isCut = step.sums !== undefined && (total > step.changes.length || step.changes.length > EVENT_NODES);
       const { fields } = await this.#pool.head(commit.root);
-      const event = committed({ courseId, branch, commit, nodes: step.changes, isCut, rootFields: fields });
+      const logSeq = before + i + 1;
+      const event = committed({ courseId, branch, commit, nodes: step.changes, isCut, rootFields: fields, logSeq });
       return traceparent === undefined ? event : { ...event, traceparent };
     });
     await this.#tx.enqueue(await Promise.all(events));

@@ -42,7 +42,10 @@ export async function readState(
     course.published === null ? undefined : (await reads.commits(courseId, [course.published])).get(course.published);
   return {
     courseId,
-    head: committedData({ courseId, branch, commit: head, nodes: [], isCut: true, rootFields: fields }),
+    head: committedData({
+      ...{ courseId, branch, commit: head, nodes: [], isCut: true, rootFields: fields },
+      logSeq: await reads.lastMove(courseId, branch.id),
+    }),
     ...(published && { published: await publishedData(pool, courseId, published, course.publishedVersion) }),
     latestVersion: course.latestVersion,
   };

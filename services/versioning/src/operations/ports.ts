@@ -115,8 +115,8 @@ export interface Advance {
   readonly restricted: readonly string[];
   /** Hashes of the bodies the commits brought in. */
   readonly bodies: readonly string[];
-  /** The movement of the branch for the log; null for a hidden one. */
-  readonly move: RefMove | null;
+  /** The movements of the branch for the log, one for each commit; none for a hidden one. */
+  readonly moves: readonly RefMove[];
   readonly results: readonly CommandResult[];
 }
 
@@ -138,8 +138,11 @@ export interface WriteTx {
   insertCourse(course: { courseId: string; defaultBranch: string; createdBy: string; at: Date }): Promise<boolean>;
   /** False when the name is taken. */
   insertBranch(branch: Branch, move: RefMove | null): Promise<boolean>;
-  /** Writes commits and moves the branch. Throws already_exists `ID_TAKEN` when a node turns out to live in another course. */
-  advance(change: Advance): Promise<void>;
+  /**
+   * Writes commits and moves the branch. Answers the number of the last movement in the course's ref log; 0 when there was none to log.
+   * Throws already_exists `ID_TAKEN` when a node turns out to live in another course.
+   */
+  advance(change: Advance): Promise<number>;
   /** Keeps every other writer away from a course until the transaction ends; to be taken before a branch is opened. */
   lockCourse(courseId: string): Promise<void>;
   /** Closes every branch of a course to writes, or opens them. The course must be locked. */
@@ -189,6 +192,8 @@ export interface VersioningReads {
   homes(ids: readonly string[]): Promise<Home[]>;
   /** For each node its newest rows of history before a mark (see `newestFirst`), at most `limit`, those with any of the bits in `what`. */
   nodeCommits(courseId: string, asks: readonly HistoryAsk[], page: HistoryPage): Promise<NodeCommit[]>;
+  /** The number of the last movement of a ref in the course's log; 0 when it has none. */
+  lastMove(courseId: string, ref: string): Promise<number>;
   refLog(courseId: string, after: number, limit: number): Promise<RefLogRow[]>;
   /** Every commit that a ref (visible or hidden branch, version, tag, published) names. */
   refHeads(courseId: string): Promise<string[]>;

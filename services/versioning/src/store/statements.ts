@@ -18,16 +18,29 @@ function insertRequests(rows: string): string {
      FROM jsonb_to_recordset(${rows}::jsonb) AS r(actor text, key text, fingerprint text, result jsonb, kept text)`;
 }
 
-/** Adds a movement ($1: course) to the chain of the ref log; a null `move` adds none. See domain/ref-log for the hash. */
-function logMove(p: { content: string; move: string; when: string }): string {
-  return `l AS (
-       UPDATE course c SET log_seq = o.log_seq + 1, log_hash = sha256(o.log_hash || int8send(o.log_seq + 1) || ${p.content}::bytea)
-       FROM (SELECT course_id, log_seq, log_hash FROM course WHERE course_id = $1::uuid AND ${p.move}::jsonb IS NOT NULL AND ${p.when} FOR UPDATE) o
-       WHERE c.course_id = o.course_id RETURNING c.log_seq, o.log_hash AS prev_hash, c.log_hash
-     ), m AS (
+/**
+ * Adds movements ($1: course) to the chain of the ref log, in order; none when there are none. `contents` are the hashes of what each says,
+ * `moves` its columns with its number `n` from 1. The statement around it is WITH RECURSIVE: each row hashes the one before. See
+ * domain/ref-log for the hash. `l_end` is the last number.
+ */
+function logMoves(p: { contents: string; moves: string; when: string }): string {
+  const content = (n: string): string => `(${p.contents}::bytea[])[${n}]`;
+  const count = `cardinality(${p.contents}::bytea[])`;
+  return `l AS MATERIALIZED (
+       SELECT course_id, log_seq, log_hash FROM course WHERE course_id = $1::uuid AND ${count} > 0 AND ${p.when} FOR UPDATE
+     ), l_row(n, prev_hash, hash) AS (
+       SELECT 1, l.log_hash, sha256(l.log_hash || int8send(l.log_seq + 1) || ${content('1')}) FROM l
+       UNION ALL
+       SELECT r.n + 1, r.hash, sha256(r.hash || int8send(l.log_seq + r.n + 1) || ${content('r.n + 1')})
+       FROM l_row r, l WHERE r.n < ${count}
+     ), l_end AS (
+       UPDATE course c SET log_seq = l.log_seq + r.n, log_hash = r.hash FROM l, l_row r
+       WHERE c.course_id = l.course_id AND r.n = ${count} RETURNING c.log_seq
+     ), l_insert AS (
        INSERT INTO ref_log (course_id, seq, ref, old, new, actor, reason, at, prev_hash, hash)
-       SELECT $1::uuid, l.log_seq, x.ref, decode(x.old, 'hex'), decode(x.new, 'hex'), x.actor, x.reason, x.at, l.prev_hash, l.log_hash
-       FROM l, jsonb_to_record(${p.move}::jsonb) AS x(ref text, old text, new text, actor text, reason text, at timestamptz)
+       SELECT $1::uuid, l.log_seq + r.n, x.ref, decode(x.old, 'hex'), decode(x.new, 'hex'), x.actor, x.reason, x.at, r.prev_hash, r.hash
+       FROM l, l_row r JOIN jsonb_to_recordset(${p.moves}::jsonb) AS x(n int, ref text, old text, new text, actor text, reason text, at timestamptz)
+         ON x.n = r.n
      )`;
 }
 
@@ -87,6 +100,10 @@ export const reads = {
     `SELECT seq, ref, old, new, actor, reason, at, prev_hash, hash FROM ref_log
      WHERE course_id = $1::uuid AND seq > $2::bigint ORDER BY seq LIMIT $3::int`,
   ),
+  lastMove: statement(
+    'last_move',
+    'SELECT seq FROM ref_log WHERE course_id = $1::uuid AND ref = $2::text ORDER BY seq DESC LIMIT 1',
+  ),
   refHeads: statement('ref_heads', refHeads('true')),
   visibleHeads: statement('visible_heads', refHeads('NOT hidden')),
   restricted: statement(
@@ -127,12 +144,12 @@ export const writes = {
   ),
   insertBranch: statement(
     'insert_branch',
-    `WITH ${GUARD}, b AS (
+    `WITH RECURSIVE ${GUARD}, b AS (
        INSERT INTO branch (branch_id, course_id, name, head, hidden, protected, metadata, parent_id, base, created_by, created_at)
        SELECT $2::uuid, $1::uuid, $3::text, $4::bytea, $5::bool, $6::bool, $7::jsonb, $8::uuid, $9::bytea, $10::text, $11::timestamptz
        FROM guard WHERE NOT EXISTS (SELECT FROM tag WHERE course_id = $1::uuid AND name = $3::text)
        ON CONFLICT (course_id, name) DO NOTHING RETURNING branch_id
-     ), ${logMove({ content: '$12', move: '$13', when: 'EXISTS (SELECT FROM b)' })}
+     ), ${logMoves({ contents: '$12', moves: '$13', when: 'EXISTS (SELECT FROM b)' })}
      SELECT branch_id FROM b`,
   ),
   homes: statement(
@@ -143,7 +160,7 @@ export const writes = {
   ),
   advance: statement(
     'advance',
-    `WITH o AS (
+    `WITH RECURSIVE o AS (
        INSERT INTO object (course_id, hash, kind, data, size, touched_at)
        SELECT $1::uuid, x.hash, x.kind, x.data, length(x.data), now()
        FROM unnest($2::bytea[], $3::smallint[], $4::bytea[]) AS x(hash, kind, data) ORDER BY x.hash
@@ -167,8 +184,8 @@ export const writes = {
        INSERT INTO body_use (course_id, hash, used_at) SELECT $1::uuid, x, now() FROM unnest($10::bytea[]) AS x ORDER BY x
        ON CONFLICT (course_id, hash) DO UPDATE SET used_at = excluded.used_at
      ), q AS (${insertRequests('$13')}
-     ), ${logMove({ content: '$14', move: '$15', when: 'true' })}
-     UPDATE branch SET head = $12::bytea WHERE branch_id = $11::uuid`,
+     ), ${logMoves({ contents: '$14', moves: '$15', when: 'true' })}
+     UPDATE branch SET head = $12::bytea WHERE branch_id = $11::uuid RETURNING (SELECT log_seq FROM l_end) AS log_seq`,
   ),
   setBorn: statement(
     'set_born',
@@ -203,8 +220,8 @@ export const drops = {
   lockCourse: statement('lock_course', `SELECT pg_advisory_xact_lock(hashtextextended('course ' || $1::text, 1))`),
   branch: statement(
     'drop_branch',
-    `WITH b AS (DELETE FROM branch WHERE course_id = $1::uuid AND branch_id = $2::uuid RETURNING branch_id
-     ), ${logMove({ content: '$3', move: '$4', when: 'EXISTS (SELECT FROM b)' })}
+    `WITH RECURSIVE b AS (DELETE FROM branch WHERE course_id = $1::uuid AND branch_id = $2::uuid RETURNING branch_id
+     ), ${logMoves({ contents: '$3', moves: '$4', when: 'EXISTS (SELECT FROM b)' })}
      SELECT branch_id FROM b`,
   ),
   unseen: statement(

@@ -122,6 +122,10 @@ function readsOn(sql: Sql, caches: Caches): VersioningReads {
     },
     refLog: async (courseId, after, limit) =>
       (await sql.rows<LogRow>(reads.refLog, [courseId, after, limit])).map(toLogRow),
+    async lastMove(courseId, ref) {
+      const [row] = await sql.rows<{ seq: number }>(reads.lastMove, [courseId, ref]);
+      return row?.seq ?? 0;
+    },
     refHeads: async (courseId) => hashesOf(await sql.rows(reads.refHeads, [courseId])),
     visibleHeads: async (courseId) => hashesOf(await sql.rows(reads.visibleHeads, [courseId])),
   };

@@ -45,8 +45,9 @@ export function writeTx(sql: TxSql, { reads, outbox, onAdvance }: WriteContext):
     },
     insertBranch: (branch, move) => insertBranch(sql, branch, move),
     async advance(change) {
-      await advance(sql, change);
+      const logSeq = await advance(sql, change);
       sql.afterCommit(() => onAdvance(change));
+      return logSeq;
     },
     async lockCourse(courseId) {
       await sql.rows(drops.lockCourse, [courseId]);
@@ -55,7 +56,7 @@ export function writeTx(sql: TxSql, { reads, outbox, onAdvance }: WriteContext):
       await sql.rows(writes.setClosed, [courseId, isClosed]);
     },
     async dropBranch({ courseId, id }, move) {
-      await sql.rows(drops.branch, [courseId, id, ...moveValues(move)]);
+      await sql.rows(drops.branch, [courseId, id, ...moveValues([move])]);
     },
     async dropUnseen(courseId, nodes) {
       await sql.rows(drops.unseen, [courseId, nodes]);
@@ -126,12 +127,14 @@ function requestRows(results: readonly CommandResult[]): string {
   return JSON.stringify(rows);
 }
 
-/** Parameters of a movement: the hash of what it says, and its row. */
-function moveValues(move: RefMove | null): [Buffer | null, string | null] {
-  if (!move) return [null, null];
-  const { ref, from, to, actor, reason, at } = move;
-  const row = { ref, old: from === null ? null : hexOf(from), new: to === null ? null : hexOf(to), actor, reason, at };
-  return [fromHash(hashMove(move)), JSON.stringify(row)];
+/** Parameters of movements: the hashes of what they say, and their numbered rows. */
+function moveValues(moves: readonly RefMove[]): [Buffer[], string] {
+  const hex = (hash: string | null): string | null => (hash === null ? null : hexOf(hash));
+  const rows = moves.map(({ ref, from, to, actor, reason, at }, i) => ({
+    n: i + 1,
+    ...{ ref, old: hex(from), new: hex(to), actor, reason, at },
+  }));
+  return [moves.map((move) => fromHash(hashMove(move))), JSON.stringify(rows)];
 }
 
 /** So many rows of a course go in one statement, which has 20 s at most. */
@@ -158,12 +161,12 @@ async function insertBranch(sql: TxSql, branch: Branch, move: RefMove | null): P
     branch.base === null ? null : fromHash(branch.base),
     branch.createdBy,
     branch.createdAt,
-    ...moveValues(move),
+    ...moveValues(move ? [move] : []),
   ]);
   return rows.length > 0;
 }
 
-async function advance(sql: TxSql, change: Advance): Promise<void> {
+async function advance(sql: TxSql, change: Advance): Promise<number> {
   const { courseId, branch, commits, objects, history, homes, born, bodies } = change;
   if (homes.length > 0) {
     const rows = await sql.rows<{ node_id: string }>(writes.homes, [
@@ -178,8 +181,8 @@ async function advance(sql: TxSql, change: Advance): Promise<void> {
       });
     }
   }
-  await sql
-    .rows(writes.advance, [
+  const [moved] = await sql
+    .rows<{ log_seq: number | null }>(writes.advance, [
       courseId,
       objects.map(({ hash }) => fromHash(hash)),
       objects.map(({ type }) => kindNumber(type)),
@@ -193,7 +196,7 @@ async function advance(sql: TxSql, change: Advance): Promise<void> {
       branch.id,
       fromHash(change.head),
       requestRows(change.results),
-      ...moveValues(change.move),
+      ...moveValues(change.moves),
     ])
     .catch(finishedMeanwhile);
   if (change.restricted.length > 0) await sql.rows(writes.restrict, [courseId, [...new Set(change.restricted)]]);
@@ -204,4 +207,5 @@ async function advance(sql: TxSql, change: Advance): Promise<void> {
       born.map(({ commit }) => fromHash(commit)),
     ]);
   }
+  return moved?.log_seq ?? 0;
 }
