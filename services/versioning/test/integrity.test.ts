@@ -89,7 +89,7 @@ describe('the integrity check', () => {
     });
     // One list object of sixty entries, where the rule wants chunks; the heads above it are made anew.
     const put = async (kind: number, type: 'node' | 'list', data: string): Promise<string> => {
-      const hash = hashOfData(type, data);
+      const hash = hashOfData({ type, format: 1, data });
       await sql('INSERT INTO object VALUES ($1, $2, $3, $4, $5, now())', [
         courseId,
         fromHash(hash),

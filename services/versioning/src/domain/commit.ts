@@ -35,9 +35,17 @@ export function commitObject(commit: CommitContent): Record<string, unknown> {
   };
 }
 
-/** The hash of a commit. */
-export function hashCommit(commit: CommitContent): string {
-  return toHash(hashObject('commit', 1, commitObject(commit)));
+/** The version in which commits are written today. As with the objects of trees, every version ever written stays readable. */
+export const COMMIT_FORMAT = 1;
+
+/** Whether commits of this version can be read. */
+export function isCommitFormat(format: number): boolean {
+  return format === 1;
+}
+
+/** The hash of a commit in the version that its row names. */
+export function hashCommit(commit: CommitContent, format = COMMIT_FORMAT): string {
+  return toHash(hashObject('commit', format, commitObject(commit)));
 }
 
 /** Bytes of a commit's hashed form. */

@@ -10,6 +10,7 @@ import {
   type ListObject,
   type NodeHead,
   type Placement,
+  type StoredBytes,
   type TreeObject,
 } from './objects.js';
 import type { TreeRef } from './tree-draft.js';
@@ -26,9 +27,7 @@ export interface IntegrityProblem {
 }
 
 /** The stored bytes of objects by hash; what is missing is left out. */
-export type BytesReader = (
-  hashes: readonly string[],
-) => Promise<ReadonlyMap<string, { readonly type: TreeObject['type']; readonly data: string }>>;
+export type BytesReader = (hashes: readonly string[]) => Promise<ReadonlyMap<string, StoredBytes>>;
 
 const BATCH = 5_000;
 
@@ -86,17 +85,13 @@ export class TreeChecker {
     }
   }
 
-  #take(
-    hash: string,
-    stored: { readonly type: TreeObject['type']; readonly data: string } | undefined,
-    next: Set<string>,
-  ): void {
+  #take(hash: string, stored: StoredBytes | undefined, next: Set<string>): void {
     if (!stored) {
       this.#bad.add(hash);
       this.#report('missing_object', hash, 'the object is not there');
       return;
     }
-    const object = hashOfData(stored.type, stored.data) === hash ? tryDecode(stored.type, stored.data) : null;
+    const object = hashOfData(stored) === hash ? tryDecode(stored) : null;
     if (!object) {
       this.#bad.add(hash);
       this.#report('wrong_hash', hash, `the bytes of this ${stored.type} are not what its hash says`);
@@ -183,9 +178,9 @@ export class TreeChecker {
 
 const NO_OBJECTS = { getMany: async () => new Map<string, TreeObject>() };
 
-function tryDecode(type: TreeObject['type'], data: string): TreeObject | null {
+function tryDecode(stored: StoredBytes): TreeObject | null {
   try {
-    return decodeObject(type, data);
+    return decodeObject(stored);
   } catch (error) {
     if (error instanceof AppError || error instanceof SyntaxError) return null;
     throw error;

@@ -87,15 +87,27 @@ export type IndexObject = IndexLeaf | IndexBranch;
 /** Whatever a tree is made of. */
 export type TreeObject = NodeHead | ListObject | IndexObject;
 
-/** An object as it is stored: its canonical JSON and the hash of that. */
-export interface Stored {
-  readonly type: TreeObject['type'];
-  readonly hash: string;
+/** The kinds of objects that trees are made of. */
+export type ObjectType = TreeObject['type'];
+
+/** The bytes of an object, and how they are to be read. */
+export interface StoredBytes {
+  readonly type: ObjectType;
+  /** Version of the form of this kind in which the bytes are written; part of the hash. */
+  readonly format: number;
   readonly data: string;
 }
 
-/** Version of the hashed form of every kind of object; part of each hash. */
-export const FORMAT = 1;
+/** An object as it is stored: its canonical JSON and the hash of that. */
+export interface Stored extends StoredBytes {
+  readonly hash: string;
+}
+
+/**
+ * The version in which each kind of object is written today; each kind has its own. A new form gets a new number here, an encoder, and a
+ * decoder beside the old ones, which stay: bytes are never rewritten, and a row is read in the version that it names.
+ */
+export const FORMATS: Readonly<Record<ObjectType, number>> = { node: 1, list: 1, index: 1 };
 
 /** Reads objects by hash; what is missing is left out of the answer. One call is one round trip at most. */
 export interface ObjectReader {
@@ -109,16 +121,17 @@ export function idDigest(id: string): string {
   return createHash('sha256').update(idToBytes(id)).digest('hex');
 }
 
-/** Hash of stored bytes: sha-256 over the kind's prefix and the canonical JSON. */
-export function hashOfData(type: string, data: string): string {
-  return toHash(createHash('sha256').update(`cm:${type}:${FORMAT}\n`).update(data, 'utf8').digest());
+/** Hash of stored bytes: sha-256 over the prefix of their kind and version, and the canonical JSON. */
+export function hashOfData({ type, format, data }: StoredBytes): string {
+  return toHash(createHash('sha256').update(`cm:${type}:${format}\n`).update(data, 'utf8').digest());
 }
 
 /** The stored form of an object: equal objects have equal bytes and one hash, whatever their history. */
 export function encodeObject(object: TreeObject): Stored {
-  const data =
-    object.type === 'node' ? encodeHead(object) : object.type === 'list' ? encodeList(object) : encodeIndex(object);
-  return { type: object.type, hash: hashOfData(object.type, data), data };
+  const { type } = object;
+  const data = type === 'node' ? encodeHead(object) : type === 'list' ? encodeList(object) : encodeIndex(object);
+  const bytes = { type, format: FORMATS[type], data };
+  return { ...bytes, hash: hashOfData(bytes) };
 }
 
 // Lists and index objects are hot and hold nothing but hashes and ids, so their canonical JSON is written directly.
@@ -162,20 +175,51 @@ interface RawObject {
   source?: Source | null;
 }
 
-/** The object that stored bytes mean. The bytes must be what `encodeObject` wrote (their hash has been checked). */
-export function decodeObject(type: TreeObject['type'], data: string): TreeObject {
-  const raw = JSON.parse(data) as RawObject;
-  if (type === 'list') {
-    if (raw.e) return { type, level: 0, entries: raw.e.map(([id, hash]) => ({ id: longId(id), hash })) };
-    if (raw.x && raw.l) {
-      return { type, level: raw.l, refs: raw.x.map(([first, hash, count]) => ({ first: longId(first), hash, count })) };
-    }
-  } else if (type === 'index') {
-    if (raw.e) return { type, entries: raw.e.map(([id, parent]) => ({ id: longId(id), parent: longId(parent) })) };
-    if (raw.c && raw.n !== undefined) return { type, count: raw.n, children: raw.c };
-  } else if (raw.id && raw.kind && raw.fields) {
-    const { kind, fields, body = null, source = null, children = null } = raw;
-    return { type, kind, id: longId(raw.id), fields, body, source, children };
-  }
-  throw new AppError('internal', 'OBJECT_CORRUPT', { type });
+type Decoder = (raw: RawObject) => TreeObject | null;
+
+/** For each kind a decoder of every version that was ever written, from 1. */
+const DECODERS: Readonly<Record<ObjectType, readonly Decoder[]>> = {
+  node: [decodeHead],
+  list: [decodeList],
+  index: [decodeIndex],
+};
+
+function decodeList(raw: RawObject): ListObject | null {
+  if (raw.e) return { type: 'list', level: 0, entries: raw.e.map(([id, hash]) => ({ id: longId(id), hash })) };
+  if (!raw.x || !raw.l) return null;
+  return {
+    type: 'list',
+    level: raw.l,
+    refs: raw.x.map(([first, hash, count]) => ({ first: longId(first), hash, count })),
+  };
+}
+
+function decodeIndex(raw: RawObject): IndexObject | null {
+  if (raw.e)
+    return { type: 'index', entries: raw.e.map(([id, parent]) => ({ id: longId(id), parent: longId(parent) })) };
+  return raw.c && raw.n !== undefined ? { type: 'index', count: raw.n, children: raw.c } : null;
+}
+
+function decodeHead(raw: RawObject): NodeHead | null {
+  if (!raw.id || !raw.kind || !raw.fields) return null;
+  const { kind, fields, body = null, source = null, children = null } = raw;
+  return { type: 'node', kind, id: longId(raw.id), fields, body, source, children };
+}
+
+/**
+ * The object that stored bytes mean, read in the version that they name. Their hash must have been checked. Throws internal
+ * `FORMAT_UNKNOWN` for a version that nobody here has written, `OBJECT_CORRUPT` for bytes that are no such object.
+ */
+export function decodeObject({ type, format, data }: StoredBytes): TreeObject {
+  const decode = DECODERS[type][format - 1];
+  if (!decode) throw unknownFormat(type, format);
+  const object = decode(JSON.parse(data) as RawObject);
+  if (!object) throw new AppError('internal', 'OBJECT_CORRUPT', { type });
+  return object;
+}
+
+/** Says that stored bytes are of a version this code does not know: internal `FORMAT_UNKNOWN`. They are whole, and not to be guessed at. */
+export function unknownFormat(type: string, format: number): AppError {
+  const message = `a ${type} is written in version ${format} of its form, which this release cannot read`;
+  return new AppError('internal', 'FORMAT_UNKNOWN', { type, format }, { message });
 }

@@ -1,6 +1,6 @@
 import { audienceIn } from '@coursewright/course-model/audience';
 import { countChanges, countsAfter, type ChangeCounts, type NodeChange } from '../domain/changes.js';
-import { generation, hashCommit, type CommitKind } from '../domain/commit.js';
+import { COMMIT_FORMAT, generation, hashCommit, type CommitKind } from '../domain/commit.js';
 import { committed, EVENT_NODES } from '../domain/events.js';
 import { historyRows } from '../domain/history.js';
 import type { Counts } from '../domain/kinds.js';
@@ -101,6 +101,7 @@ export class BranchAdvance {
     const commit: Commit = {
       ...content,
       hash: hashCommit(content),
+      format: COMMIT_FORMAT,
       gen: generation([head.gen]),
       authorName: by.author.name,
       changes: step.sums?.changes ?? countChanges(step.changes),

@@ -1,6 +1,7 @@
 import { AppError } from '@coursewright/platform/errors';
 import { applyOps } from '../domain/apply-ops.js';
 import { buildTree } from '../domain/build-tree.js';
+import { COMMIT_FORMAT } from '../domain/commit.js';
 import { NO_COUNTS } from '../domain/kinds.js';
 import { isHidden } from '../domain/names.js';
 import { ObjectPool } from '../domain/object-pool.js';
@@ -145,6 +146,7 @@ const EMPTY_HASH = Buffer.alloc(32).toString('base64url');
 /** What stands before the first commit of a branch that starts with an empty course. */
 export const NO_COMMIT: Commit = {
   hash: '',
+  format: COMMIT_FORMAT,
   gen: 0,
   root: '',
   index: '',

@@ -10,6 +10,8 @@ import type { HiddenNodes } from '../domain/viewer.js';
 /** A commit as it is kept. */
 export interface Commit extends CommitContent {
   readonly hash: string;
+  /** Version of the form that its hash covers. */
+  readonly format: number;
   readonly gen: number;
   /** Shown beside the author's id; not hashed. */
   readonly authorName: string;

@@ -5,14 +5,8 @@ import { LRUCache } from 'lru-cache';
 import { decodeObject, hashOfData, type ObjectReader, type Stored, type TreeObject } from '../domain/objects.js';
 import { memoryOf } from '../domain/sizes.js';
 import { turn } from '../turns.js';
-import { kindName } from './rows.js';
+import { toBytes, type ObjectRow } from './rows.js';
 import { reads } from './statements.js';
-
-interface ObjectRow {
-  hash: Buffer;
-  kind: number;
-  data: Buffer;
-}
 
 interface Cached {
   readonly object: TreeObject;
@@ -50,10 +44,9 @@ export class ObjectCache {
         for (const row of await sql.rows<ObjectRow>(reads.objects, [courseId, missing.map(fromHash)])) {
           await turn();
           const hash = toHash(row.hash);
-          const stored = { type: kindName(row.kind), hash, data: row.data.toString('utf8') };
-          if (hashOfData(stored.type, stored.data) !== hash)
-            throw new AppError('internal', 'OBJECT_CORRUPT', { courseId, hash });
-          const object = decodeObject(stored.type, stored.data);
+          const stored = { ...toBytes(row), hash };
+          if (hashOfData(stored) !== hash) throw new AppError('internal', 'OBJECT_CORRUPT', { courseId, hash });
+          const object = decodeObject(stored);
           found.set(hash, object);
           this.#put(stored, object);
         }
@@ -69,7 +62,7 @@ export class ObjectCache {
 
   /** Takes in objects that have just been committed. */
   remember(objects: readonly Stored[]): void {
-    for (const stored of objects) this.#put(stored, decodeObject(stored.type, stored.data));
+    for (const stored of objects) this.#put(stored, decodeObject(stored));
   }
 
   #put(stored: Stored, object: TreeObject): void {

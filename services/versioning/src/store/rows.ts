@@ -1,17 +1,28 @@
 import { fromHash, toHash } from '@coursewright/platform/ids';
-import type { CommitKind } from '../domain/commit.js';
-import type { TreeObject } from '../domain/objects.js';
+import { isCommitFormat, type CommitKind } from '../domain/commit.js';
+import { unknownFormat, type ObjectType, type StoredBytes } from '../domain/objects.js';
 import type { Branch, Commit, RefLogRow } from '../operations/ports.js';
 
 const KINDS = ['node', 'list', 'index'] as const;
 
 /** `object.kind` of a kind of object. */
-export function kindNumber(type: TreeObject['type']): number {
+export function kindNumber(type: ObjectType): number {
   return KINDS.indexOf(type) + 1;
 }
 
-export function kindName(kind: number): TreeObject['type'] {
+function kindName(kind: number): ObjectType {
   return KINDS[kind - 1] ?? 'node';
+}
+
+export interface ObjectRow {
+  hash: Buffer;
+  kind: number;
+  format: number;
+  data: Buffer;
+}
+
+export function toBytes({ kind, format, data }: ObjectRow): StoredBytes {
+  return { type: kindName(kind), format, data: data.toString('utf8') };
 }
 
 export function hashOrNull(bytes: Buffer | null): string | null {
@@ -58,6 +69,7 @@ export function toBranch(row: BranchRow): Branch {
 
 export interface CommitRow {
   hash: Buffer;
+  format: number;
   gen: number;
   root: Buffer;
   index_root: Buffer;
@@ -78,10 +90,13 @@ export interface CommitRow {
   assignments: number;
 }
 
+/** Throws internal `FORMAT_UNKNOWN` for a version that this code does not know. */
 export function toCommit(row: CommitRow): Commit {
+  if (!isCommitFormat(row.format)) throw unknownFormat('commit', row.format);
   const { gen, at, message, added, removed, moved, edited, units, modules, lessons, assignments } = row;
   return {
     hash: toHash(row.hash),
+    format: row.format,
     gen,
     root: toHash(row.root),
     index: toHash(row.index_root),
@@ -101,6 +116,7 @@ export function toCommit(row: CommitRow): Commit {
 export function fromCommit(commit: Commit): Record<string, unknown> {
   return {
     hash: hexOf(commit.hash),
+    format: commit.format,
     gen: commit.gen,
     root: hexOf(commit.root),
     index_root: hexOf(commit.index),

@@ -1,7 +1,7 @@
 import type { Statement } from '@coursewright/platform/sql';
 
 const BRANCH = `b.branch_id, b.course_id, b.name, b.head, b.hidden, b.protected, b.closed, b.metadata, b.parent_id, b.base, b.revision, b.created_by, b.created_at`;
-const COMMIT = `hash, gen, root, index_root, parents, author_id, author_name, at, kind, message, change_set,
+const COMMIT = `hash, format, gen, root, index_root, parents, author_id, author_name, at, kind, message, change_set,
   added, removed, moved, edited, units, modules, lessons, assignments`;
 const BY_NAME = `b.course_id = c.course_id AND CASE WHEN $2::text = '' THEN b.branch_id = c.default_branch ELSE b.name = $2::text END`;
 
@@ -59,7 +59,7 @@ function refHeads(which: string): string {
 export const reads = {
   objects: statement(
     'objects',
-    'SELECT hash, kind, data FROM object WHERE course_id = $1::uuid AND hash = ANY($2::bytea[])',
+    'SELECT hash, kind, format, data FROM object WHERE course_id = $1::uuid AND hash = ANY($2::bytea[])',
   ),
   course: statement(
     'course',
@@ -161,18 +161,18 @@ export const writes = {
   advance: statement(
     'advance',
     `WITH RECURSIVE o AS (
-       INSERT INTO object (course_id, hash, kind, data, size, touched_at)
-       SELECT $1::uuid, x.hash, x.kind, x.data, length(x.data), now()
-       FROM unnest($2::bytea[], $3::smallint[], $4::bytea[]) AS x(hash, kind, data) ORDER BY x.hash
+       INSERT INTO object (course_id, hash, kind, format, data, size, touched_at)
+       SELECT $1::uuid, x.hash, x.kind, x.format, x.data, length(x.data), now()
+       FROM unnest($2::bytea[], $3::smallint[], $16::smallint[], $4::bytea[]) AS x(hash, kind, format, data) ORDER BY x.hash
        ON CONFLICT (course_id, hash) DO UPDATE SET touched_at = excluded.touched_at
      ), c AS (
-       INSERT INTO "commit" (course_id, hash, gen, root, index_root, parents, author_id, author_name, at, kind, message, change_set,
+       INSERT INTO "commit" (course_id, hash, format, gen, root, index_root, parents, author_id, author_name, at, kind, message, change_set,
          added, removed, moved, edited, units, modules, lessons, assignments)
-       SELECT $1::uuid, decode(x.hash, 'hex'), x.gen, decode(x.root, 'hex'), decode(x.index_root, 'hex'),
+       SELECT $1::uuid, decode(x.hash, 'hex'), x.format, x.gen, decode(x.root, 'hex'), decode(x.index_root, 'hex'),
          ARRAY(SELECT decode(p, 'hex') FROM jsonb_array_elements_text(x.parents) WITH ORDINALITY AS q(p, i) ORDER BY i),
          x.author_id, x.author_name, x.at, x.kind, x.message, x.change_set, x.added, x.removed, x.moved, x.edited,
          x.units, x.modules, x.lessons, x.assignments
-       FROM jsonb_to_recordset($5::jsonb) AS x(hash text, gen int, root text, index_root text, parents jsonb, author_id text,
+       FROM jsonb_to_recordset($5::jsonb) AS x(hash text, format smallint, gen int, root text, index_root text, parents jsonb, author_id text,
          author_name text, at timestamptz, kind text, message text, change_set uuid, added int, removed int, moved int, edited int,
          units int, modules int, lessons int, assignments int)
        ON CONFLICT (course_id, hash) DO NOTHING

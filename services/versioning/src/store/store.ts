@@ -8,13 +8,14 @@ import type { Advance, Commit, CourseRow, VersioningReads, VersioningStore } fro
 import { createCaches, type Caches } from './caches.js';
 import {
   hashOrNull,
-  kindName,
   toBranch,
+  toBytes,
   toCommit,
   toLogRow,
   type BranchRow,
   type CommitRow,
   type LogRow,
+  type ObjectRow,
 } from './rows.js';
 import { turn } from '../turns.js';
 import { reads } from './statements.js';
@@ -141,11 +142,8 @@ interface NodeCommitRow {
 }
 
 async function readBytes(sql: Sql, courseId: string, hashes: readonly string[]): ReturnType<BytesReader> {
-  const rows = await sql.rows<{ hash: Buffer; kind: number; data: Buffer }>(reads.objects, [
-    courseId,
-    hashes.map(fromHash),
-  ]);
-  return new Map(rows.map((row) => [toHash(row.hash), { type: kindName(row.kind), data: row.data.toString('utf8') }]));
+  const rows = await sql.rows<ObjectRow>(reads.objects, [courseId, hashes.map(fromHash)]);
+  return new Map(rows.map((row) => [toHash(row.hash), toBytes(row)]));
 }
 
 async function readCourse(sql: Sql, courseId: string, branch: string): Promise<CourseRow | null> {

@@ -197,6 +197,7 @@ async function advance(sql: TxSql, change: Advance): Promise<number> {
       fromHash(change.head),
       requestRows(change.results),
       ...moveValues(change.moves),
+      objects.map(({ format }) => format),
     ])
     .catch(finishedMeanwhile);
   if (change.restricted.length > 0) await sql.rows(writes.restrict, [courseId, [...new Set(change.restricted)]]);

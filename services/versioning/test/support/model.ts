@@ -28,9 +28,9 @@ export class MemoryObjects implements ObjectReader {
   /** Keeps what a pool made; through the stored form, so that a test sees what a database would give back. */
   keep(pool: ObjectPool): number {
     let bytes = 0;
-    for (const { hash, type, data } of pool.created()) {
-      this.objects.set(hash, decodeObject(type, data));
-      bytes += data.length;
+    for (const stored of pool.created()) {
+      this.objects.set(stored.hash, decodeObject(stored));
+      bytes += stored.data.length;
     }
     return bytes;
   }
