@@ -100,7 +100,7 @@ export async function openBenchStore(server: string): Promise<BenchStore> {
         }),
       ),
   };
-  const deps: Deps = { store, now: () => new Date(), newId };
+  const deps: Deps = { store, bodies: { check: async () => [] }, now: () => new Date(), newId };
   return {
     deps,
     database,

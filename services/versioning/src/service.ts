@@ -10,6 +10,8 @@ import { openDatabase } from '@coursewright/platform/sql';
 import type { Config } from './config.js';
 import { readState } from './operations/course-state.js';
 import type { Deps } from './operations/ports.js';
+import { createContentClient } from './rpc/content-client.js';
+import { opsCommands } from './ops-commands.js';
 import { historyRoutes } from './rpc/history-routes.js';
 import { treeRoutes } from './rpc/tree-routes.js';
 import { writeRoutes } from './rpc/write-routes.js';
@@ -24,10 +26,12 @@ export async function createService(
   const database = openDatabase({ url: config.databaseUrl, applicationName: 'versioning' });
   const outbox = createOutbox();
   const store = createStore(database, outbox, { objectCacheBytes: config.objectCacheMib * 1024 * 1024 });
-  const deps: Deps = { store, now: () => new Date(), newId };
+  const bodies = createContentClient(base.channel('content', config.contentAddress), base.minter);
+  const deps: Deps = { store, bodies, now: () => new Date(), newId };
   const parts = serviceParts(base, {
     database,
     pool: database.pool,
+    commands: opsCommands(deps),
     outbox,
     services: [
       serve(VersioningServiceDefinition, callers, {

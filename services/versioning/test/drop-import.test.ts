@@ -2,10 +2,9 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/glo
 import { NodeKind } from '@coursewright/proto/coursewright/common/v1/common';
 import type { CommitResponse, Op } from '@coursewright/proto/coursewright/versioning/v1/versioning';
 import { newId } from '@coursewright/platform/ids';
-import { checkIntegrity } from '../src/operations/check-integrity.js';
 import { dropImport } from '../src/operations/drop-import.js';
 import { bodyHash } from './support/model.js';
-import { startService, type TestService } from './support/service.js';
+import { integrityOf, startService, type TestService } from './support/service.js';
 
 let service: TestService;
 let content: { token: string };
@@ -93,7 +92,7 @@ describe('an import into a course that is dropped', () => {
     });
     expect((await taking()).unchanged).toBe(false);
     expect((await service.client.getCourse({ courseId }, content)).head).toBe(base.commit);
-    expect((await checkIntegrity(service.sibling().store, courseId)).problems).toEqual([]);
+    expect((await integrityOf(service.sibling(), courseId)).problems).toEqual([]);
   });
 
   it('is written to the ref log once, however often it is asked for', async () => {
@@ -115,7 +114,7 @@ describe('an import into a course that is dropped', () => {
     expect(await drop({ courseUnregistered: true })).toBe(true);
     expect(await homesOf([unitId, ...ids])).toBe(5);
     expect((await service.client.getCourse({ courseId }, content)).head).toBe(commit);
-    expect((await checkIntegrity(service.sibling().store, courseId)).problems).toEqual([]);
+    expect((await integrityOf(service.sibling(), courseId)).problems).toEqual([]);
   });
 
   it('is never a visible branch', async () => {
@@ -163,7 +162,7 @@ describe('the course of an import that failed', () => {
     await service.client.createCourse({ courseId, fields: { title: 'Again' } }, content);
     await write([add(unitId, courseId, NodeKind.UNIT)], 'main');
     await step(3, 'main');
-    const { commits, problems } = await checkIntegrity(service.sibling().store, courseId);
+    const { commits, problems } = await integrityOf(service.sibling(), courseId);
     expect([commits, problems]).toEqual([3, []]);
   });
 
@@ -188,7 +187,7 @@ describe('the course of an import that failed', () => {
     expect(await drop({ courseUnregistered: true })).toBe(true);
     expect(await count('branch WHERE course_id = $1 AND name = $2', [courseId, name])).toBe(0);
     expect((await service.client.getCourse({ courseId }, content)).courseId).toBe(courseId);
-    expect((await checkIntegrity(service.sibling().store, courseId)).problems).toEqual([]);
+    expect((await integrityOf(service.sibling(), courseId)).problems).toEqual([]);
   });
 
   it('is dropped by one of many who ask at once, and a writer who comes too late is told so', async () => {

@@ -1,7 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { newId } from '@coursewright/platform/ids';
 import { createBranch } from '../src/operations/branches.js';
-import { checkIntegrity } from '../src/operations/check-integrity.js';
 import { closeCourse } from '../src/operations/close-course.js';
 import type { CommitInput } from '../src/operations/commit.js';
 import { CommitQueue } from '../src/operations/commit-queue.js';
@@ -10,7 +9,7 @@ import { getNode, listNodes } from '../src/operations/nodes.js';
 import type { WriteOutcome } from '../src/operations/outcomes.js';
 import { resolveRef } from '../src/operations/refs.js';
 import { bodyHash } from './support/model.js';
-import { startService, type TestService } from './support/service.js';
+import { integrityOf, startService, type TestService } from './support/service.js';
 
 let service: TestService;
 let queues: CommitQueue[];
@@ -209,7 +208,7 @@ describe('P3: no lost update', () => {
   });
 
   it('leaves a repository without a flaw, with events that count without a gap', async () => {
-    expect((await checkIntegrity(service.deps.store, courseId)).problems).toEqual([]);
+    expect((await integrityOf(service.deps, courseId)).problems).toEqual([]);
     const rows = await service.database.pool.query<{ seq: number }>(
       'SELECT seq FROM outbox WHERE course_id = $1 ORDER BY seq',
       [courseId],

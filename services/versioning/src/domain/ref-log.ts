@@ -32,13 +32,13 @@ export function hashLogRow(prevHash: string, seq: number, move: string): string 
   return toHash(createHash('sha256').update(fromHash(prevHash)).update(number).update(fromHash(move)).digest());
 }
 
-/** The number of the first row that breaks the chain, or null when it holds. `start` is the hash before the first row. */
+/** The number of the first row that breaks the chain or is missing in it, or null when it holds. `start` is the hash before the first row. */
 export function brokenLink(rows: readonly LogLink[], start: string): number | null {
   let prevHash = start;
   let seq = rows[0]?.seq ?? 1;
   for (const row of rows) {
     if (row.seq !== seq || row.prevHash !== prevHash || hashLogRow(prevHash, seq, hashMove(row)) !== row.hash)
-      return row.seq;
+      return Math.min(seq, row.seq);
     prevHash = row.hash;
     seq++;
   }

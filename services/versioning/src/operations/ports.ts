@@ -4,6 +4,7 @@ import type { CommitContent } from '../domain/commit.js';
 import type { CommitMark, DescentMemo, LinkReader } from '../domain/history.js';
 import type { BytesReader } from '../domain/integrity.js';
 import type { Counts } from '../domain/kinds.js';
+import type { KeptRefs } from '../domain/ref-check.js';
 import type { ObjectReader, Stored } from '../domain/objects.js';
 import type { HiddenNodes } from '../domain/viewer.js';
 
@@ -165,8 +166,8 @@ export interface WriteTx {
 export interface VersioningReads {
   /** The objects of a course; what was read or written lately is answered from memory. */
   objects(courseId: string): ObjectReader;
-  /** Stored bytes as they are, unchecked and uncached. */
-  bytes(courseId: string): BytesReader;
+  /** What a check of a course reads: rows as they are, past every cache. */
+  integrity(courseId: string): IntegrityReads;
   /** One indexed row: the course with a branch of this name (empty: the default one). */
   course(courseId: string, branch: string): Promise<CourseRow | null>;
   commits(courseId: string, hashes: readonly string[]): Promise<ReadonlyMap<string, Commit>>;
@@ -203,6 +204,43 @@ export interface VersioningReads {
   visibleHeads(courseId: string): Promise<string[]>;
 }
 
+/** A commit's row as it is, unchecked, with what its parents' rows say. */
+export interface StoredCommit {
+  readonly commit: Commit;
+  /** The greatest generation of its parents; null when none is there. */
+  readonly parentGen: number | null;
+  /** The counts of its first parent; null when there is none. */
+  readonly parentCounts: Counts | null;
+}
+
+/** Reads of one course past every cache. */
+export interface IntegrityReads {
+  readonly bytes: BytesReader;
+  commits(hashes: readonly string[]): Promise<StoredCommit[]>;
+  /** All commits of the course in the order of `newestFirst`, after a mark. */
+  commitsBefore(before: CommitMark, limit: number): Promise<StoredCommit[]>;
+  /** The refs and the end of the log at one moment; null when there is no such course. */
+  refs(): Promise<KeptRefs | null>;
+  /** Of a page of the history of nodes the rows whose commit is not there, or has another generation. `after` is empty, then `next`. */
+  history(
+    after: string,
+    limit: number,
+  ): Promise<{
+    readonly stray: readonly { readonly node: string; readonly commit: string }[];
+    readonly next: string | null;
+  }>;
+}
+
+/** The bodies of a course, which are content's. */
+export interface Bodies {
+  /** Of these bodies (at most 500) those that are not there, or not what their hash says. Throws unavailable `SERVICE_UNAVAILABLE`. */
+  check(
+    courseId: string,
+    hashes: readonly string[],
+    signal: AbortSignal,
+  ): Promise<readonly { readonly hash: string; readonly what: 'missing' | 'damaged' }[]>;
+}
+
 /** A node whose history is asked for, and the mark its rows come before. */
 export interface HistoryAsk {
   readonly node: string;
@@ -224,6 +262,7 @@ export interface VersioningStore extends VersioningReads {
 /** What operations are given. */
 export interface Deps {
   readonly store: VersioningStore;
+  readonly bodies: Bodies;
   readonly now: () => Date;
   readonly newId: () => string;
 }

@@ -15,7 +15,7 @@ type All = Handlers<typeof VersioningServiceDefinition>;
 type HistoryReads = 'listCommits' | 'compare' | 'getBranch' | 'listBranches' | 'checkIntegrity';
 
 /** Handlers of the calls that read history; they are for staff alone. */
-export function historyRoutes({ store }: Deps): Pick<All, HistoryReads> {
+export function historyRoutes({ store, bodies }: Deps): Pick<All, HistoryReads> {
   const comparer = new Comparer();
   return {
     async listCommits({ courseId, ref, nodeId, cursor, limit }, call) {
@@ -79,16 +79,8 @@ export function historyRoutes({ store }: Deps): Pick<All, HistoryReads> {
     async *checkIntegrity({ courseId }, call) {
       checkIds({ courseId });
       authorizeStaff(call.actor, courseId);
-      const report = await checkIntegrity(store, courseId, call.signal);
-      const { commits, objects, bodies, problems } = report;
-      yield {
-        commits,
-        objects,
-        bodies: bodies.length,
-        problems: problems.map((problem) => ({ ...problem })),
-        problemCount: problems.length,
-        done: true,
-      };
+      for await (const step of checkIntegrity({ store, bodies }, courseId, { signal: call.signal }))
+        yield { ...step, problems: step.problems.map((problem) => ({ ...problem })) };
     },
   };
 }

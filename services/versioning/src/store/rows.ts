@@ -93,6 +93,11 @@ export interface CommitRow {
 /** Throws internal `FORMAT_UNKNOWN` for a version that this code does not know. */
 export function toCommit(row: CommitRow): Commit {
   if (!isCommitFormat(row.format)) throw unknownFormat('commit', row.format);
+  return commitOf(row);
+}
+
+/** A row as it is, whatever version it names. */
+export function commitOf(row: CommitRow): Commit {
   const { gen, at, message, added, removed, moved, edited, units, modules, lessons, assignments } = row;
   return {
     hash: toHash(row.hash),

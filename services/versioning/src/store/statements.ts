@@ -117,6 +117,40 @@ export const reads = {
   ),
 };
 
+const CHECKED = `SELECT ${COMMIT.replace(/\w+/g, 'c.$&')}, p.gen AS parent_gen, f.counts AS parent_counts
+     FROM "commit" c
+     LEFT JOIN LATERAL (SELECT max(gen) AS gen FROM "commit" WHERE course_id = c.course_id AND hash = ANY(c.parents)) p ON true
+     LEFT JOIN LATERAL (SELECT jsonb_build_object('units', units, 'modules', modules, 'lessons', lessons, 'assignments', assignments) AS counts
+       FROM "commit" WHERE course_id = c.course_id AND hash = c.parents[1]) f ON true`;
+
+/** What an integrity check reads. */
+export const checks = {
+  commits: statement('check_commits', `${CHECKED} WHERE c.course_id = $1::uuid AND c.hash = ANY($2::bytea[])`),
+  commitsBefore: statement(
+    'check_commits_before',
+    `${CHECKED} WHERE c.course_id = $1::uuid AND (c.gen, c.hash) < ($2::int, $3::bytea) ORDER BY c.gen DESC, c.hash DESC LIMIT $4::int`,
+  ),
+  // One statement, so one moment: heads and the end of the log move together.
+  refs: statement(
+    'check_refs',
+    `SELECT c.default_branch, c.log_seq, c.log_hash, r.kind, r.name, r.hash, r.tree FROM course c LEFT JOIN LATERAL (
+       SELECT CASE WHEN hidden THEN 'hidden' ELSE 'branch' END AS kind, branch_id::text AS name, head AS hash, NULL::bytea AS tree FROM branch WHERE course_id = c.course_id
+       UNION ALL SELECT 'version', number::text, "commit", tree FROM version WHERE course_id = c.course_id
+       UNION ALL SELECT 'tag', name, "commit", NULL FROM tag WHERE course_id = c.course_id
+       UNION ALL SELECT 'published', 'published', c.published, NULL WHERE c.published IS NOT NULL) r ON true
+     WHERE c.course_id = $1::uuid ORDER BY r.kind, r.name`,
+  ),
+  // A page of a course's history rows, of which those that are wrong are told and the last one is where to go on.
+  history: statement(
+    'check_history',
+    `WITH p AS (SELECT node_id, gen, "commit" FROM commit_node WHERE course_id = $1::uuid AND (node_id, gen, "commit") > ($2::uuid, $3::int, $4::bytea)
+       ORDER BY node_id, gen, "commit" LIMIT $5::int),
+     s AS (SELECT jsonb_agg(jsonb_build_object('node', p.node_id, 'commit', encode(p."commit", 'hex'))) AS stray
+       FROM p LEFT JOIN "commit" c ON c.course_id = $1::uuid AND c.hash = p."commit" WHERE c.gen IS DISTINCT FROM p.gen)
+     SELECT p.node_id AS node, p.gen, p."commit", s.stray FROM p, s ORDER BY p.node_id DESC, p.gen DESC, p."commit" DESC LIMIT 1`,
+  ),
+};
+
 /** Parts of a writing transaction. */
 export const writes = {
   takeCommands: statement('take_commands', `SELECT k.n, ${TRY_LOCK} AS locked FROM ${keysOf('$1', '$2', '$3')}`),

@@ -2,21 +2,11 @@ import { fromHash, toHash } from '@coursewright/platform/ids';
 import type { Outbox } from '@coursewright/platform/outbox';
 import type { Database, Sql, Statement } from '@coursewright/platform/sql';
 import type { LRUCache } from 'lru-cache';
-import type { CommitLink } from '../domain/history.js';
-import type { BytesReader } from '../domain/integrity.js';
+import type { CommitLink, CommitMark } from '../domain/history.js';
 import type { Advance, Commit, CourseRow, VersioningReads, VersioningStore } from '../operations/ports.js';
 import { createCaches, type Caches } from './caches.js';
-import {
-  hashOrNull,
-  toBranch,
-  toBytes,
-  toCommit,
-  toLogRow,
-  type BranchRow,
-  type CommitRow,
-  type LogRow,
-  type ObjectRow,
-} from './rows.js';
+import { integrityReads } from './integrity-reads.js';
+import { hashOrNull, toBranch, toCommit, toLogRow, type BranchRow, type CommitRow, type LogRow } from './rows.js';
 import { turn } from '../turns.js';
 import { reads } from './statements.js';
 import { writeTx } from './write-tx.js';
@@ -73,7 +63,7 @@ function oneByOne(sql: Sql): Sql {
 function readsOn(sql: Sql, caches: Caches): VersioningReads {
   return {
     objects: (courseId) => caches.objects.reader(sql, courseId),
-    bytes: (courseId) => (hashes) => readBytes(sql, courseId, hashes),
+    integrity: (courseId) => integrityReads(sql, courseId),
     course: (courseId, branch) => readCourse(sql, courseId, branch),
     commits: (courseId, hashes) => readCommits(sql, caches.commits, courseId, hashes),
     links: (courseId) => (hashes) => readLinks(sql, caches.links, courseId, hashes),
@@ -139,11 +129,6 @@ interface NodeCommitRow {
   gen: number;
   commit: Buffer;
   what: number;
-}
-
-async function readBytes(sql: Sql, courseId: string, hashes: readonly string[]): ReturnType<BytesReader> {
-  const rows = await sql.rows<ObjectRow>(reads.objects, [courseId, hashes.map(fromHash)]);
-  return new Map(rows.map((row) => [toHash(row.hash), toBytes(row)]));
 }
 
 async function readCourse(sql: Sql, courseId: string, branch: string): Promise<CourseRow | null> {

@@ -14,6 +14,7 @@ import { createRpcServer, serve } from '@coursewright/platform/rpc-server';
 import { openDatabase, type PgDatabase } from '@coursewright/platform/sql';
 import { createTestKeys } from '@coursewright/platform/testing/keys';
 import { createTestDatabase } from '@coursewright/platform/testing/servers';
+import { checkIntegrity, integrityReport, type IntegrityProgress } from '../../src/operations/check-integrity.js';
 import { readState } from '../../src/operations/course-state.js';
 import type { Deps } from '../../src/operations/ports.js';
 import { historyRoutes } from '../../src/rpc/history-routes.js';
@@ -21,6 +22,7 @@ import { treeRoutes } from '../../src/rpc/tree-routes.js';
 import { writeRoutes } from '../../src/rpc/write-routes.js';
 import { createStore } from '../../src/store/store.js';
 import { callers, eventConsumers, keyAskers } from '../../src/rpc/callers.js';
+import { startContent, type TestContent } from './content.js';
 
 export const MIGRATIONS = fileURLToPath(new URL('../../prisma/migrations', import.meta.url));
 
@@ -31,6 +33,8 @@ export interface TestService {
   readonly database: PgDatabase;
   /** As the owner of the tables, who may damage them. */
   readonly owner: PgDatabase;
+  /** The content service that it asks for bodies. */
+  readonly content: TestContent;
   readonly client: RpcClient<typeof VersioningServiceDefinition>;
   readonly events: RpcClient<typeof EventSourceServiceDefinition>;
   readonly requests: RpcClient<typeof RequestServiceDefinition>;
@@ -48,8 +52,9 @@ export async function startService(): Promise<TestService> {
   const owner = openDatabase({ url: created.adminUrl });
   const outbox = createOutbox();
   const store = createStore(database, outbox);
-  const deps: Deps = { store, now: () => new Date(), newId };
   const keys = await createTestKeys();
+  const content = await startContent(keys);
+  const deps: Deps = { store, bodies: content.bodies, now: () => new Date(), newId };
   const gateway = await createTokenMinter(keys.private.gateway ?? {});
   const server = createRpcServer({
     host: '127.0.0.1',
@@ -78,6 +83,7 @@ export async function startService(): Promise<TestService> {
     },
     database,
     owner,
+    content,
     client: channel.client(VersioningServiceDefinition),
     events: channel.client(EventSourceServiceDefinition),
     requests: channel.client(RequestServiceDefinition),
@@ -96,10 +102,16 @@ export async function startService(): Promise<TestService> {
     async stop() {
       channel.close();
       await server.stop();
+      await content.stop();
       await Promise.all([database, owner, ...siblings].map((one) => one.close()));
       await created.drop();
     },
   };
+}
+
+/** What a check of a course says at its end. */
+export function integrityOf(deps: Deps, courseId: string): Promise<IntegrityProgress> {
+  return integrityReport(checkIntegrity(deps, courseId));
 }
 
 /** A client's key for a write. */
