@@ -2,6 +2,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/glo
 import { NodeKind } from '@coursewright/proto/coursewright/common/v1/common';
 import type { CommitResponse, Op } from '@coursewright/proto/coursewright/versioning/v1/versioning';
 import { newId } from '@coursewright/platform/ids';
+import { eventually } from '@coursewright/platform/testing/eventually';
 import { dropImport } from '../src/operations/drop-import.js';
 import { bodyHash } from './support/model.js';
 import { integrityOf, startService, type TestService } from './support/service.js';
@@ -190,21 +191,61 @@ describe('the course of an import that failed', () => {
     expect((await integrityOf(service.sibling(), courseId)).problems).toEqual([]);
   });
 
-  it('is dropped by one of many who ask at once, and a writer who comes too late is told so', async () => {
+  it('is dropped by one of many who ask at once', async () => {
     await write([add(unitId, courseId, NodeKind.UNIT)], name);
     await step(200);
-    const input = { courseId, name, actor: 'importer' };
-    const all = [service.deps, service.sibling(), service.sibling(), service.deps].map((deps, i) =>
-      dropImport(deps, { ...input, courseUnregistered: i % 2 === 0 }),
+    const input = { courseId, name, actor: 'importer', courseUnregistered: true };
+    const all = [service.deps, service.sibling(), service.sibling(), service.deps].map((deps) =>
+      dropImport(deps, input),
     );
-    const late = step(200).then(
-      () => 'written before',
-      (error: { reason: string }) => error.reason,
-    );
-    const dropped = await Promise.all(all);
-    expect(dropped.filter(Boolean).length).toBeGreaterThanOrEqual(1);
-    expect(['written before', 'COURSE_NOT_FOUND', 'OPS_REFUSED', 'PARENT_GONE']).toContain(await late);
-    await drop({ courseUnregistered: true });
+    expect((await Promise.all(all)).sort()).toEqual([false, false, false, true]);
+    expect(await traces()).toEqual(['course_seq', 'outbox', 'ref_log']);
+    // The hidden branch and the default one, each left once.
+    const log = await service.deps.store.refLog(courseId, 0, 100);
+    expect(log.map(({ reason }) => reason)).toEqual(['edit', 'drop-import', 'drop-import']);
+  });
+
+  it('is dropped with what a writer wrote who held the branch before, as soon as he is done', async () => {
+    await write([add(unitId, courseId, NodeKind.UNIT)], name);
+    let [isOpen, goOn] = [(): void => undefined, (): void => undefined];
+    const opened = new Promise<void>((resolve) => (isOpen = resolve));
+    const mayGoOn = new Promise<void>((resolve) => (goOn = resolve));
+    // A writer that has the branch and does not let go.
+    const holding = service.deps.store.write(async (tx) => {
+      await tx.openBranch(courseId, name, []);
+      isOpen();
+      await mayGoOn;
+    });
+    await opened;
+    let isDropped = false;
+    const dropping = drop({ courseUnregistered: true }).finally(() => (isDropped = true));
+    await eventually(async () => expect(await waiting()).toBe(1));
+    expect(isDropped).toBe(false);
+    goOn();
+    await holding;
+    expect(await dropping).toBe(true);
     expect(await traces()).toEqual(['course_seq', 'outbox', 'ref_log']);
   });
+
+  it('tells a writer who comes after it that there is no such course', async () => {
+    await write([add(unitId, courseId, NodeKind.UNIT)], name);
+    expect(await drop({ courseUnregistered: true })).toBe(true);
+    await expect(step(3)).rejects.toMatchObject({ kind: 'not_found', reason: 'COURSE_NOT_FOUND' });
+    await expect(step(3, 'main')).rejects.toMatchObject({ kind: 'not_found', reason: 'COURSE_NOT_FOUND' });
+  });
+
+  it('tells a writer who comes after the branch alone is gone that his parent is gone, and starts no branch', async () => {
+    await write([add(unitId, courseId, NodeKind.UNIT)], name);
+    expect(await drop()).toBe(true);
+    await expect(step(3)).rejects.toMatchObject({ kind: 'conflict', reason: 'PARENT_GONE' });
+    expect(await count('branch WHERE course_id = $1 AND hidden')).toBe(0);
+  });
 });
+
+/** How many transactions wait for a lock. */
+function waiting(): Promise<number> {
+  return count(
+    `pg_locks l JOIN pg_stat_activity a USING (pid) WHERE NOT l.granted AND a.datname = current_database()`,
+    [],
+  );
+}

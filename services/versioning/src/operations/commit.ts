@@ -63,6 +63,17 @@ export async function commitGroup(deps: Deps, inputs: readonly CommitInput[]): P
       if (outcome.outcome === 'done' && input.command)
         results.push({ key: input.command, result: { ...outcome.result } });
     }
+    if (opened.isNew) {
+      // A branch is made for what is written to it: a refused change leaves none behind.
+      const isFresh = (i: number): boolean => states[i]?.state === 'fresh';
+      const isDone = outcomes.some((outcome, i) => outcome?.outcome === 'done' && isFresh(i));
+      if (!isDone) return outcomes as WriteOutcome[];
+      if (!(await tx.insertBranch(opened.branch, null)))
+        return outcomes.map((outcome, i) => (isFresh(i) || !outcome ? { outcome: 'in_progress' } : outcome));
+      // The insertion has taken the course's lock: what is read from here on is what it stays.
+      if ((await tx.reads.course(first.courseId, ''))?.branch?.isClosed !== false)
+        throw new AppError('conflict', 'COURSE_CLOSED');
+    }
     await opened.advance.write(results);
     return outcomes as WriteOutcome[];
   });
@@ -72,6 +83,8 @@ interface Opened {
   readonly branch: Branch;
   /** The head as the transaction found it. */
   readonly start: Commit;
+  /** Not in the database yet. */
+  readonly isNew: boolean;
   readonly advance: BranchAdvance;
 }
 
@@ -87,7 +100,7 @@ async function openAt(
     const head = (await tx.reads.commits(courseId, [branch.head])).get(branch.head);
     if (!head) return { outcome: 'missing', what: 'commit', name: branch.head };
     const isDefault = input.branch === '' || (await isDefaultBranch(tx, branch));
-    return { branch, start: head, advance: new BranchAdvance(tx, pool, { branch, head, isDefault }) };
+    return { branch, start: head, isNew: false, advance: new BranchAdvance(tx, pool, { branch, head, isDefault }) };
   }
   const course = await tx.reads.course(courseId, '');
   if (!course) return { outcome: 'missing', what: 'course', name: courseId };
@@ -125,10 +138,6 @@ async function startHidden(
     createdBy: author.id,
     createdAt: deps.now(),
   };
-  if (!(await tx.insertBranch(branch, null))) return { outcome: 'in_progress' };
-  // The insertion has taken the course's lock: what is read from here on is what it stays.
-  if ((await tx.reads.course(courseId, ''))?.branch?.isClosed !== false)
-    throw new AppError('conflict', 'COURSE_CLOSED');
   const advance = new BranchAdvance(tx, pool, { branch, head: known, isDefault: false });
   if (start === '') {
     const tree = buildTree(pool, { id: courseId, kind: 'course', fields: {} });
@@ -138,7 +147,7 @@ async function startHidden(
       new Map(),
     );
   }
-  return { branch, start: known, advance };
+  return { branch, start: known, isNew: true, advance };
 }
 
 const EMPTY_HASH = Buffer.alloc(32).toString('base64url');

@@ -181,7 +181,8 @@ export const writes = {
     `WITH RECURSIVE ${GUARD}, b AS (
        INSERT INTO branch (branch_id, course_id, name, head, hidden, protected, metadata, parent_id, base, created_by, created_at)
        SELECT $2::uuid, $1::uuid, $3::text, $4::bytea, $5::bool, $6::bool, $7::jsonb, $8::uuid, $9::bytea, $10::text, $11::timestamptz
-       FROM guard WHERE NOT EXISTS (SELECT FROM tag WHERE course_id = $1::uuid AND name = $3::text)
+       FROM guard, (SELECT course_id FROM course WHERE course_id = $1::uuid FOR KEY SHARE) c
+       WHERE NOT EXISTS (SELECT FROM tag WHERE course_id = $1::uuid AND name = $3::text)
        ON CONFLICT (course_id, name) DO NOTHING RETURNING branch_id
      ), ${logMoves({ contents: '$12', moves: '$13', when: 'EXISTS (SELECT FROM b)' })}
      SELECT branch_id FROM b`,
