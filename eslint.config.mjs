@@ -1,5 +1,6 @@
 import js from '@eslint/js';
 import tseslint from 'typescript-eslint';
+import { ownKeys } from './scripts/lint/own-keys.mjs';
 
 const sources = ['**/*.ts'];
 
@@ -53,6 +54,13 @@ export default tseslint.config(
       'max-params': ['error', 4],
       'no-restricted-exports': ['error', { restrictDefaultExports: { direct: true, named: true, defaultFrom: true } }],
     },
+  },
+  {
+    // Names come from outside everywhere but in tests.
+    files: ['*/src/**/*.ts', 'services/*/src/**/*.ts'],
+    ignores: ['bench/**', 'e2e/**', 'platform/src/testing/**'],
+    plugins: { coursewright: { rules: { 'own-keys': ownKeys } } },
+    rules: { 'coursewright/own-keys': 'error' },
   },
   {
     // Domain code is pure: no clock, no randomness, no environment.

@@ -281,6 +281,22 @@ describe('lesson diff', () => {
     ]);
   });
 
+  it('shows fields that are called like what every object inherits as any other', () => {
+    const from = stored({ exercises: [{ type: 'x', content: { q: 'Q' } }] }, null, countingIds());
+    const to = structuredClone(from);
+    const [x] = from.order;
+    if (to.exercises[0])
+      to.exercises[0].content = JSON.parse('{"q": "Q", "toString": 1, "constructor": {"valueOf": 2}}');
+    const added = [
+      { pointer: `/exercises/${x}/content/constructor`, change: 'added', to: { valueOf: 2 } },
+      { pointer: `/exercises/${x}/content/toString`, change: 'added', to: 1 },
+    ];
+    expect(diffLessons(from, to)).toEqual(added);
+    expect(diffLessons(to, from)).toEqual(
+      added.map(({ pointer, to: value }) => ({ pointer, change: 'removed', from: value })),
+    );
+  });
+
   it('counts as moved the fewest ids that explain a new order', () => {
     expect(movedIds(['a', 'b', 'c', 'd'], ['d', 'a', 'b', 'c'])).toEqual(['d']);
     expect(movedIds(['a', 'b', 'x'], ['y', 'a', 'b'])).toEqual([]);

@@ -8,7 +8,7 @@ type Json = Record<string, unknown>;
 
 /** The OpenAPI 3.1 document of a table of routes; its schemas are those that check the requests. */
 export function openApiDocument(routes: readonly Route[], publicUrl: string): Json {
-  const paths: Record<string, Json> = {};
+  const paths = Object.create(null) as Record<string, Json>;
   for (const route of routes) paths[route.path] = { ...paths[route.path], [route.method]: operation(route) };
   return {
     openapi: '3.1.0',

@@ -1,3 +1,4 @@
+import { own } from './own.js';
 /** Environment variables as a process has them. */
 export type Env = Readonly<Record<string, string | undefined>>;
 
@@ -16,7 +17,7 @@ export class EnvReader {
 
   /** A variable that may be absent or empty. */
   optional(name: string): string | undefined {
-    const value = this.env[name];
+    const value = own(this.env, name);
     return value === undefined || value === '' ? undefined : value;
   }
 

@@ -1,3 +1,4 @@
+import { own } from './own.js';
 import type { Event } from './event.js';
 import { newId } from './ids.js';
 import { inboxStatements as statements } from './inbox-statements.js';
@@ -163,7 +164,7 @@ export class InboxEffects<S extends TxSql> {
 
   private async handle(sql: S, event: Event): Promise<void> {
     try {
-      await this.subscription.handlers[event.type]?.(sql, event);
+      await own(this.subscription.handlers, event.type)?.(sql, event);
     } catch (error) {
       throw new EffectError(event, error);
     }

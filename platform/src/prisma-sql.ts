@@ -88,8 +88,9 @@ export function prismaDatabase<Tx extends RawClient>(
 
 /** int8 comes as bigint from Prisma and as number from `pg`: numbers on both ways. */
 function withNumbers(row: Record<string, unknown>): Record<string, unknown> {
-  for (const [name, value] of Object.entries(row)) if (typeof value === 'bigint') row[name] = Number(value);
-  return row;
+  const entries = Object.entries(row);
+  if (!entries.some(([, value]) => typeof value === 'bigint')) return row;
+  return Object.fromEntries(entries.map(([name, value]) => [name, typeof value === 'bigint' ? Number(value) : value]));
 }
 
 const mostNames = 500;

@@ -1,3 +1,4 @@
+import { own } from './own.js';
 import type { Metadata } from '@grpc/grpc-js';
 import {
   Server,
@@ -110,9 +111,9 @@ type AnyCall =
 
 /** The one wrapper round every handler: grpc-js would let a rejected promise end the process. */
 function bind({ definition, callers, handlers }: Served, key: string, options: RpcServerOptions): UntypedHandleCall {
-  const method = definition.methods[key]!;
-  const handler = handlers[key];
-  const entry = { name: `${definition.fullName}/${method.name}`, callers: callers[key]! };
+  const method = own(definition.methods, key)!;
+  const handler = own(handlers, key);
+  const entry = { name: `${definition.fullName}/${method.name}`, callers: own(callers, key)! };
   const run = handler as (input: unknown, context: CallContext) => Promise<unknown>;
   const stream = handler as (input: unknown, context: CallContext) => AsyncIterable<unknown>;
   const partial = (message: unknown): unknown =>

@@ -1,3 +1,4 @@
+import { own } from '@coursewright/platform/own';
 import { createHash } from 'node:crypto';
 import type { CourseCard, CourseRecord } from '@coursewright/proto/coursewright/catalog/v1/catalog';
 import type { CourseRepository } from '@coursewright/proto/coursewright/versioning/v1/versioning';
@@ -23,7 +24,7 @@ function describe(
   fields: Fields,
 ): Pick<CourseJson, 'title' | 'description' | 'topic' | 'cefrLevel' | 'language' | 'tags'> {
   const text = (name: string): string | undefined => {
-    const value = fields?.[name];
+    const value: unknown = own(fields, name);
     return typeof value === 'string' ? value : undefined;
   };
   const tags = fields?.['tags'];

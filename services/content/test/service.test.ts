@@ -269,6 +269,19 @@ describe('lessons', () => {
     });
   });
 
+  it('are compared field by field, whatever the fields are called', async () => {
+    const from = await save({ exercises: [{ type: 'quiz', content: { q: 'Q' } }] });
+    const item = parsed(from)['exercises']?.[0];
+    const names = ['constructor', 'hasOwnProperty', 'toString', 'valueOf'];
+    const content = { q: 'Q', ...Object.fromEntries(names.map((name) => [name, `a ${name}`])) };
+    const to = await save({ exercises: [{ ...item, content }] });
+    const pairs = [{ nodeId: lesson, from: from.hash, to: to.hash }];
+    const { diffs } = await client().diffBodies({ courseId: course, pairs }, await token(as('reviewer')));
+    expect(diffs[0]?.changes.map((change) => [change.pointer, change.change, change.to])).toEqual(
+      names.map((name) => [`/exercises/${item?.id}/content/${name}`, 'added', `a ${name}`]),
+    );
+  });
+
   it('answer unavailable while the body store is away, with nothing half-done', async () => {
     const before = fakes.commits;
     mongoDown = true;

@@ -187,3 +187,39 @@ describe('an id that comes back as another kind', () => {
     expect(await nodeAt('', lesson)).toMatchObject({ commit: made.commit, source });
   });
 });
+
+describe('fields that are called like what every object inherits', () => {
+  const names = ['toString', 'valueOf', 'hasOwnProperty', 'isPrototypeOf', 'toLocaleString', 'propertyIsEnumerable'];
+  const setFields = (fields: Record<string, unknown>): { op: Op['op'] } => ({
+    op: { $case: 'setFields', value: { nodeId: lessons[0] ?? '', fields } },
+  });
+
+  it('are kept, compared, changed and taken away as any other', async () => {
+    await makeCourse(1);
+    const before = (await service.client.getCourse({ courseId }, owner)).head;
+    const given = Object.fromEntries(names.map((name) => [name, `a ${name}`]));
+    const made = await commit('', [setFields(given)]);
+    expect((await nodeAt('', lessons[0] ?? ''))?.fields).toEqual({ title: 'x', ...given });
+    const edited = await commit('', [setFields({ toString: 7, valueOf: null })]);
+    const compare = async (from: string, to: string): Promise<unknown[][]> => {
+      const { items } = await service.client.compare({ courseId, from, to }, owner);
+      return (items[0]?.fields ?? []).map((field) => [field.pointer, field.from, field.to]);
+    };
+    const added = names.toSorted().map((name) => [`/fields/${name}`, undefined, `a ${name}`]);
+    expect(await compare(before, made.commit)).toEqual(added);
+    expect(await compare(made.commit, before)).toEqual(added.map(([pointer, from, to]) => [pointer, to, from]));
+    expect(await compare(made.commit, edited.commit)).toEqual([
+      ['/fields/toString', 'a toString', 7],
+      ['/fields/valueOf', 'a valueOf', undefined],
+    ]);
+  });
+
+  it('are refused where they would change what an object is', async () => {
+    await makeCourse(1);
+    for (const name of ['constructor', 'prototype'])
+      await expect(commit('', [setFields({ [name]: 1 })])).rejects.toMatchObject({
+        reason: 'OPS_REFUSED',
+        fields: [{ pointer: `/ops/0/fields/${name}`, code: 'field_name' }],
+      });
+  });
+});

@@ -139,7 +139,7 @@ function renderParts(value: unknown, budget: RenderBudget, depth = 0): string {
   if (typeof value === 'string') return renderText(value, budget);
   if (Array.isArray(value)) return value.map((part: unknown) => renderParts(part, budget, depth + 1)).join('');
   if (!isRecord(value)) return code(value, budget);
-  const texts = ['html', 'text', 'prompt', 'question']
+  const texts = (['html', 'text', 'prompt', 'question'] as const)
     .map((name) => value[name])
     .filter((text) => typeof text === 'string');
   const { questions, options } = value;

@@ -1,3 +1,4 @@
+import { own } from '@coursewright/platform/own';
 import { AppError } from '@coursewright/platform/errors';
 import { diffLists } from './diff-list.js';
 import { sameValue } from './etag.js';
@@ -213,6 +214,10 @@ export function diffHeads(from: NodeHead, to: NodeHead): FieldChange[] {
 function diffFields(from: Fields, to: Fields): FieldChange[] {
   const names = [...new Set([...Object.keys(from), ...Object.keys(to)])].sort();
   return names
-    .filter((name) => !sameValue(from[name], to[name]))
-    .map((name) => ({ pointer: name === 'title' ? '/title' : `/fields/${name}`, from: from[name], to: to[name] }));
+    .map((name) => ({
+      pointer: name === 'title' ? '/title' : `/fields/${name}`,
+      from: own(from, name),
+      to: own(to, name),
+    }))
+    .filter((change) => !sameValue(change.from, change.to));
 }

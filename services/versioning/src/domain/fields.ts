@@ -58,11 +58,11 @@ export type FieldsOutcome =
  */
 export function checkFields(sent: Readonly<Record<string, unknown>>, pointer: string): FieldsOutcome {
   const problems: Problem[] = [];
-  const fields: Record<string, FieldValue> = {};
-  const names = Object.keys(sent);
-  if (names.length > FIELD_LIMITS.count)
+  const fields = Object.create(null) as Record<string, FieldValue>;
+  const entries = Object.entries(sent);
+  if (entries.length > FIELD_LIMITS.count)
     problems.push({ pointer, code: 'too_many', message: `at most ${FIELD_LIMITS.count} fields` });
-  for (const name of names.slice(0, FIELD_LIMITS.count)) {
+  for (const [name, raw] of entries.slice(0, FIELD_LIMITS.count)) {
     const at = `${pointer}/${name.replaceAll('~', '~0').replaceAll('/', '~1')}`;
     if (!NAME.test(name) || name.length > FIELD_LIMITS.name || FORBIDDEN.has(name)) {
       problems.push({
@@ -72,7 +72,7 @@ export function checkFields(sent: Readonly<Record<string, unknown>>, pointer: st
       });
       continue;
     }
-    const value = tidy(sent[name]);
+    const value = tidy(raw);
     const known = Object.hasOwn(KNOWN, name) ? KNOWN[name] : undefined;
     const wrong = value === undefined ? SHAPE : value === null ? null : (known?.(value) ?? limits(value));
     if (wrong !== null) problems.push({ pointer: at, code: 'field_value', message: wrong });
@@ -83,7 +83,7 @@ export function checkFields(sent: Readonly<Record<string, unknown>>, pointer: st
 
 /** The fields after a patch, null values removed; or what is wrong with the whole. A node always keeps a title. */
 export function patchFields(before: Fields, patch: Fields, kind: NodeKind, pointer: string): FieldsOutcome {
-  const merged: Record<string, FieldValue> = { ...before };
+  const merged = Object.assign(Object.create(null), before) as Record<string, FieldValue>;
   for (const [name, value] of Object.entries(patch)) {
     if (value === null) delete merged[name];
     else merged[name] = value;
