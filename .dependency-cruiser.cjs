@@ -12,14 +12,14 @@ module.exports = {
     {
       name: 'domain-is-pure',
       comment:
-        'Domain code imports its own files, the pure shared library, platform/errors, node:crypto, and parsers and printers that are pure.',
+        'Domain code imports its own files, the pure shared library, platform/errors, ids, event and own, node:crypto, and parsers and printers that are pure.',
       severity: 'error',
       from: { path: '^services/([^/]+)/src/domain/' },
       to: {
         pathNot: [
           '^services/$1/src/domain/',
           '^course-model/src/',
-          '^platform/src/(errors|event|ids)\\.ts$',
+          '^platform/src/(errors|event|ids|own)\\.ts$',
           '^(node:)?crypto$',
           'node_modules/(htmlparser2|domhandler|dom-serializer|markdown-it|sanitize-html)/',
         ],
