@@ -16,12 +16,16 @@ describe('a name from outside', () => {
       host: '127.0.0.1',
       port: 0,
       checks: [],
+      token: 'secret',
       commands: { known: async () => ({ done: true }) },
     });
     await server.start?.();
     try {
       const post = (name: string): Promise<Response> =>
-        fetch(`http://127.0.0.1:${server.port()}/${name}`, { method: 'POST' });
+        fetch(`http://127.0.0.1:${server.port()}/${name}`, {
+          method: 'POST',
+          headers: { authorization: 'Bearer secret' },
+        });
       expect(await (await post('known')).json()).toEqual({ done: true });
       for (const name of [...inherited, 'unknown']) expect((await post(name)).status).toBe(404);
     } finally {
