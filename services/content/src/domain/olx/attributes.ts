@@ -66,7 +66,7 @@ export function readNodeAttributes(
       continue;
     }
     const converted = field === 'tags' ? listOf(value) : valueOf(value);
-    if (fits(field, converted)) read.fields[field] = converted;
+    if (fits(field, converted)) Object.assign(read.fields, { [field]: converted });
     else read.left.push(name);
   }
   if (isTrue(attributes['hide_from_toc']))
