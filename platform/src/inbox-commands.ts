@@ -22,20 +22,20 @@ interface Report {
  */
 export function inboxCommands(sql: Sql, inboxes: ReadonlyMap<string, Inbox>): Record<string, OpsCommand> {
   const over = async (work: (inbox: Inbox) => Promise<Round>): Promise<Report> => {
-    const done: Record<string, number> = {};
+    const done = new Map<string, number>();
     const failed: (CourseFailure & { source: string })[] = [];
     for (const [source, inbox] of inboxes) {
       try {
         const round = await work(inbox);
-        done[source] = round.done;
+        done.set(source, round.done);
         failed.push(...round.failed.map((failure) => ({ source, ...failure })));
       } catch (error) {
         // The source or the database is away: the round ended before all courses had their turn.
-        done[source] ??= 0;
+        if (!done.has(source)) done.set(source, 0);
         failed.push({ source, courseId: '', reason: String(error) });
       }
     }
-    return { done, failures: failed.length, failed: failed.slice(0, mostFailures) };
+    return { done: Object.fromEntries(done), failures: failed.length, failed: failed.slice(0, mostFailures) };
   };
   return {
     'dead-letters': async () => ({ items: await sql.rows(deadLetters) }),

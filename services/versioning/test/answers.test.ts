@@ -219,7 +219,7 @@ describe('what is kept in memory', () => {
       const before = heap();
       let written = 0;
       for (let n = 0; written < 2_000; n++) {
-        const { hash, data, type } = encodeObject({
+        const stored = encodeObject({
           type: 'node',
           kind: 'lesson',
           id: newId(),
@@ -228,7 +228,7 @@ describe('what is kept in memory', () => {
           source: { format: 'olx', key: 'k'.repeat(1_000) },
           children: null,
         });
-        objects.remember([{ hash, data, type }]);
+        objects.remember([stored]);
         expect(objects.size).toBeLessThanOrEqual(24 * MIB);
         written = objects.size > 23 * MIB ? 2_000 : n;
       }

@@ -2,10 +2,9 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/glo
 import { NodeKind } from '@coursewright/proto/coursewright/common/v1/common';
 import { Branch, type CommitResponse } from '@coursewright/proto/coursewright/versioning/v1/versioning';
 import { newId } from '@coursewright/platform/ids';
-import { checkIntegrity } from '../src/operations/check-integrity.js';
 import { bodyHash } from './support/model.js';
 import { add, expectRefusal, setFields, type WireOp } from './support/requests.js';
-import { command, startService, type TestService } from './support/service.js';
+import { command, integrityOf, startService, type TestService } from './support/service.js';
 
 let service: TestService;
 let admin: { token: string };
@@ -67,7 +66,7 @@ describe('a closed course', () => {
     expect((await commit([setFields(unit, { title: 'Open again' })])).unchanged).toBe(false);
     expect((await commit([setFields(unit, { title: 'And here' })], { branch }, content)).unchanged).toBe(false);
     await service.client.createBranch({ courseId, name: 'draft' }, admin);
-    expect((await checkIntegrity(service.sibling().store, courseId)).problems).toEqual([]);
+    expect((await integrityOf(service.sibling(), courseId)).problems).toEqual([]);
   });
 
   it('stays open when its tree is not the one that was seen, and says which it has', async () => {

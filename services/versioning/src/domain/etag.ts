@@ -30,7 +30,7 @@ export function sameValue(a: unknown, b: unknown): boolean {
 }
 
 function ownOf(object: object, name: string): unknown {
-  return (object as Readonly<Record<string, unknown>>)[name];
+  return Object.hasOwn(object, name) ? (object as Readonly<Record<string, unknown>>)[name] : undefined;
 }
 
 /** Whether two sets of fields are the same. */

@@ -2,7 +2,7 @@ import { fromHash, toHash } from '@coursewright/platform/ids';
 import type { Outbox } from '@coursewright/platform/outbox';
 import type { Database, Sql, Statement } from '@coursewright/platform/sql';
 import type { LRUCache } from 'lru-cache';
-import type { CommitLink, CommitMark } from '../domain/history.js';
+import type { CommitLink } from '../domain/history.js';
 import type { Advance, Commit, CourseRow, VersioningReads, VersioningStore } from '../operations/ports.js';
 import { createCaches, type Caches } from './caches.js';
 import { integrityReads } from './integrity-reads.js';
