@@ -35,11 +35,13 @@ export async function createService(config: Config): Promise<{ parts: Part[]; lo
   const imports = createImportStore(database, outbox);
   const spool = createSpool(config.spoolDir);
   const workers = openWorkers(new URL('./body-worker.js', import.meta.url));
+  const work = createBodyWork(workers);
   const cache: RenderCache = {
     through: (key, render) => redis.through(key, { kind: 'rendered', ttlSeconds: RENDERED_SECONDS }, render),
   };
   const runner = createImportRunner({
     bodies,
+    work,
     versioning,
     catalog,
     imports,
@@ -50,7 +52,7 @@ export async function createService(config: Config): Promise<{ parts: Part[]; lo
   });
   const service = contentService({
     ...{ bodies, versioning, imports, spool, cache, newId },
-    work: createBodyWork(workers),
+    work,
     costlyPages: createPageMemory(),
     hashKey: config.hashKey,
     maxImportBytes: config.maxImportBytes,

@@ -12,6 +12,8 @@ import type { CallContext, Command } from '@coursewright/platform/rpc-call';
 import { openDatabase, type PgDatabase } from '@coursewright/platform/sql';
 import { eventually } from '@coursewright/platform/testing/eventually';
 import { createTestDatabase, testServers, type TestDatabase } from '@coursewright/platform/testing/servers';
+import { openWorkers } from '@coursewright/platform/workers';
+import { createBodyWork } from '../src/operations/body-work.js';
 import { MongoClient } from 'mongodb';
 import { createImportRunner, type ImportRunner, type RunnerDeps } from '../src/operations/import-runner.js';
 import type { ImportJob, Imports, Spool, Versioning } from '../src/operations/ports.js';
@@ -48,6 +50,7 @@ beforeAll(async () => {
 });
 
 afterAll(async () => {
+  await workers.close();
   await bodies.close();
   await sql.close();
   await database.drop();
@@ -55,6 +58,9 @@ afterAll(async () => {
   await client.db().dropDatabase();
   await client.close();
 });
+
+const workers = openWorkers(new URL('../src/body-worker.js', import.meta.url));
+const work = createBodyWork(workers);
 
 beforeEach(async () => {
   fakes = new FakeServices();
@@ -71,7 +77,7 @@ afterEach(async () => {
 
 /** A process that runs imports, on the same disk and database as the others unless told. */
 async function process(more: Partial<RunnerDeps> = {}): Promise<ImportRunner> {
-  const deps = { bodies, versioning: fakes, catalog: fakes, imports, spool, limits, newId, logger };
+  const deps = { bodies, work, versioning: fakes, catalog: fakes, imports, spool, limits, newId, logger };
   const runner = createImportRunner({ ...deps, retryMs: 50, step: { ops: 3, bodies: 2 }, ...more });
   runners.push(runner);
   await runner.start?.();

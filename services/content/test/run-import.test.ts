@@ -12,6 +12,8 @@ import { createLogger } from '@coursewright/platform/logger';
 import { createOutbox } from '@coursewright/platform/outbox';
 import { openDatabase, type PgDatabase } from '@coursewright/platform/sql';
 import { createTestDatabase, testServers, type TestDatabase } from '@coursewright/platform/testing/servers';
+import { openWorkers } from '@coursewright/platform/workers';
+import { createBodyWork } from '../src/operations/body-work.js';
 import { MongoClient } from 'mongodb';
 import { emptyReport, type ImportReport } from '../src/domain/import-report.js';
 import { dropImport, forgetFailedImports, type DropDeps } from '../src/operations/drop-imports.js';
@@ -35,8 +37,11 @@ let bodies: BodyStore;
 let imports: Imports;
 let fakes = new FakeServices();
 
+const workers = openWorkers(new URL('../src/body-worker.js', import.meta.url));
+const work = createBodyWork(workers);
+
 function deps(): ImportDeps {
-  return { bodies, versioning: fakes, catalog: fakes, imports, spool: createSpool(folder), limits };
+  return { bodies, work, versioning: fakes, catalog: fakes, imports, spool: createSpool(folder), limits };
 }
 
 beforeAll(async () => {
@@ -51,6 +56,7 @@ beforeAll(async () => {
 });
 
 afterAll(async () => {
+  await workers.close();
   await bodies.close();
   await sql.close();
   await database.drop();

@@ -73,7 +73,16 @@ function switched(store: BodyStore): StoredBodies {
 }
 
 function deps(): ImportDeps & { bodies: StoredBodies } {
-  return { bodies: switched(bodies), versioning: fakes, catalog: fakes, imports, spool: createSpool(folder), limits };
+  const work = createBodyWork(workers);
+  return {
+    bodies: switched(bodies),
+    work,
+    versioning: fakes,
+    catalog: fakes,
+    imports,
+    spool: createSpool(folder),
+    limits,
+  };
 }
 
 beforeAll(async () => {
@@ -87,11 +96,11 @@ beforeAll(async () => {
   imports = createImportStore(sql, createOutbox());
   fakes = new FakeServices();
   fakes.addLesson(course, lesson);
+  workers = openWorkers(new URL('../src/body-worker.js', import.meta.url));
   runner = createImportRunner({ ...deps(), newId, logger });
   const keys = await createTestKeys();
   minter = await createTokenMinter(keys.private['gateway'] ?? {});
   const cache = { through: <T>(_key: string, render: () => Promise<T>) => render() };
-  workers = openWorkers(new URL('../src/body-worker.js', import.meta.url));
   const service = contentService({
     ...deps(),
     ...{ work: createBodyWork(workers), costlyPages: createPageMemory() },

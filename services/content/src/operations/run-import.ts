@@ -1,19 +1,20 @@
 import { can } from '@coursewright/course-model/access';
-import type { Body } from '@coursewright/course-model/body';
 import type { LessonInput } from '@coursewright/course-model/lesson';
-import { normalizeLesson } from '@coursewright/course-model/normalize-lesson';
 import { AppError } from '@coursewright/platform/errors';
 import { toHash } from '@coursewright/platform/ids';
 import type { ArchiveLimits, Pause } from '../domain/archive.js';
+import type { PackedBody } from '../domain/body-tasks.js';
 import { addOps, updateOps, withPresentIds, type ImportOp, type KnownNode } from '../domain/import-ops.js';
 import { addLoss, emptyReport, type ImportReport } from '../domain/import-report.js';
 import { readOlxCourse } from '../domain/olx/read-course.js';
+import type { BodyWork } from './body-work.js';
 import { createPause } from './breather.js';
 import type { As, Bodies, Catalog, ImportJob, Imports, OpenArchive, Spool, StoredOp, Versioning } from './ports.js';
 
 /** What the running of an import needs. */
 export interface ImportDeps {
   readonly bodies: Bodies;
+  readonly work: Pick<BodyWork, 'normalize'>;
   readonly versioning: Versioning;
   readonly catalog: Catalog;
   readonly imports: Imports;
@@ -223,7 +224,7 @@ function opBytes(op: ImportOp): number {
 
 /** Bodies on their way to the store, many at once, one call after the other. */
 class BodyQueue {
-  private waiting: Body[] = [];
+  private waiting: PackedBody[] = [];
   private bytes = 0;
   private storing: Promise<void> = Promise.resolve();
 
@@ -233,9 +234,9 @@ class BodyQueue {
     private readonly most: number,
   ) {}
 
-  async put(body: Body): Promise<void> {
+  async put(body: PackedBody): Promise<void> {
     this.waiting.push(body);
-    this.bytes += body.size;
+    this.bytes += body.bytes.length;
     if (this.waiting.length >= this.most || this.bytes >= BODY_BYTES_A_CALL) await this.send();
   }
 
@@ -256,26 +257,30 @@ class BodyQueue {
   }
 }
 
-function storedOp(op: ImportOp, body: Body | undefined): StoredOp | undefined {
+function storedOp(op: ImportOp, body: PackedBody | undefined): StoredOp | undefined {
   const hash = body && toHash(body.hash);
   if (op.op === 'add') return { op: 'add', node: { ...op.node, body: hash ?? null } };
   if (op.op !== 'setBody') return op;
   return hash === undefined || hash === op.presentBody ? undefined : { op: 'setBody', nodeId: op.nodeId, body: hash };
 }
 
-async function bodyOf(deps: ImportDeps, job: ImportJob, op: ImportOp): Promise<Body | undefined> {
-  if (op.op === 'add') return op.content && bodyFrom(op.content, op.node.source.key);
+async function bodyOf(deps: ImportDeps, job: ImportJob, op: ImportOp): Promise<PackedBody | undefined> {
+  if (op.op === 'add') return op.content && bodyFrom(deps, op.content, op.node.source.key);
   if (op.op !== 'setBody') return undefined;
-  if (op.presentBody === null) return bodyFrom(op.content, op.nodeId);
-  return bodyFrom(withPresentIds(op.content, await deps.bodies.get(job.courseId, op.presentBody)), op.nodeId);
+  if (op.presentBody === null) return bodyFrom(deps, op.content, op.nodeId);
+  const present = await deps.bodies.get(job.courseId, op.presentBody);
+  return bodyFrom(deps, withPresentIds(op.content, present), op.nodeId);
 }
 
-function bodyFrom(content: LessonInput, of: string): Body {
-  const result = normalizeLesson(content, null, () => {
-    throw new AppError('internal', 'INTERNAL', {}, { message: `an item of ${of} has no id` });
-  });
-  if (result.ok) return result.body;
-  const [problem] = result.problems;
-  const message = `${of}${problem?.pointer ?? ''} ${problem?.message ?? ''}`;
-  throw new AppError('unprocessable', 'IMPORT_CONTENT_INVALID', {}, { message, fields: result.problems });
+/** The body of a document whose items have their ids, so that no seed is ever used. */
+async function bodyFrom(deps: ImportDeps, content: LessonInput, of: string): Promise<PackedBody> {
+  const sent = Buffer.from(JSON.stringify(content));
+  try {
+    return await deps.work.normalize({ sent, present: null, seed: of });
+  } catch (error) {
+    if (!(error instanceof AppError) || (error.kind !== 'invalid_argument' && error.kind !== 'too_large')) throw error;
+    const [problem] = error.fields;
+    const message = `${of}${problem?.pointer ?? ''} ${problem?.message ?? ''}`;
+    throw new AppError('unprocessable', 'IMPORT_CONTENT_INVALID', {}, { message, fields: error.fields });
+  }
 }

@@ -8,6 +8,8 @@ import { createImportStore } from '../../src/store/imports.js';
 import { openBodyStore } from '../../src/store/mongo-bodies.js';
 import { createSpool } from '../../src/store/spool.js';
 import { FakeServices } from '../fake-versioning.js';
+import { openWorkers } from '@coursewright/platform/workers';
+import { createBodyWork } from '../../src/operations/body-work.js';
 
 /** What such a process is told when it is started. */
 export interface Told {
@@ -33,6 +35,7 @@ const fakes = new FakeServices();
 const runner = createImportRunner({
   ...{ imports, newId, logger, limits: told.limits, versioning: fakes, catalog: fakes },
   bodies: openBodyStore(told.mongodb, logger),
+  work: createBodyWork(openWorkers(new URL('../../src/body-worker.js', import.meta.url))),
   spool: createSpool(told.folder),
 });
 
