@@ -124,7 +124,7 @@ async function ask(api: Api, operation: { method: string; path: string }, place:
   const how =
     operation.path === '/imports'
       ? archive()
-      : operation.method === 'GET'
+      : operation.method === 'GET' || operation.path.endsWith('/restore')
         ? {}
         : operation.path.endsWith('/branches')
           ? { json: { name: `b-${newId()}` } }
