@@ -155,15 +155,8 @@ describe('an edit', () => {
     const compare = await api.get<{ summary: object; items: { nodeId: string; content: object[] }[] }>(
       `/courses/${course.id}/compare?from=${before}&to=${commit}`,
     );
-    expect(compare.body.summary).toEqual({
-      added: 0,
-      removed: 0,
-      moved: 0,
-      renamed: 0,
-      reordered: 0,
-      edited: 1,
-      kind_changed: 0,
-    });
+    const none = { added: 0, removed: 0, moved: 0, renamed: 0, reordered: 0, kind_changed: 0 };
+    expect(compare.body.summary).toEqual({ ...none, edited: 1 });
     expect(compare.body.items).toHaveLength(1);
     expect(compare.body.items[0]!.nodeId).toBe(lesson);
     expect(JSON.stringify(compare.body.items[0]!.content)).toContain('+Two and a half.');
