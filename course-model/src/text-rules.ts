@@ -36,8 +36,11 @@ export function normalizeText(text: string): string {
  * square of how many follow each other, 20 s for a quarter of a megabyte. No script has more than 30 (UAX 15, stream-safe text).
  */
 export function isNormalizable(text: string): boolean {
-  return !LONG_RUN.test(text);
+  return !BEYOND_LATIN.test(text) || !LONG_RUN.test(text);
 }
+
+/** Below the first combining mark nothing has to be looked at more closely; this is most of all text. */
+const BEYOND_LATIN = /[\u0300-\uffff]/;
 
 /** Each run of marks is looked at once, from what stands before it. */
 const LONG_RUN = /(?:^|\P{M})\p{M}{31}/u;

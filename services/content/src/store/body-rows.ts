@@ -1,4 +1,4 @@
-import { hashBody, LESSON_VERSIONS } from '@coursewright/course-model/body';
+import { hashBody, LESSON_VERSIONS, type Body } from '@coursewright/course-model/body';
 import { canonicalJson } from '@coursewright/course-model/canonical';
 import type { LessonDocument } from '@coursewright/course-model/lesson';
 import { AppError } from '@coursewright/platform/errors';
@@ -34,11 +34,17 @@ export interface WeighedRow {
 /** More values are kept as text. No lesson that people write has a tenth of them; as a document they cost some milliseconds. */
 const MAX_DOC_VALUES = 5_000;
 
-/** The row of a body. */
-export function rowOf(id: string, { version, bytes, values, refs }: PackedBody, touchedAt: Date): WeighedRow {
-  const text = new TextDecoder().decode(bytes);
+/** The row of a body; `known` spares taking its bytes apart where document and text are at hand. */
+export function rowOf(
+  id: string,
+  body: PackedBody,
+  touchedAt: Date,
+  known?: Pick<Body, 'doc' | 'canonical'>,
+): WeighedRow {
+  const { version, bytes, values, refs } = body;
   const isText = values > MAX_DOC_VALUES;
-  const content = isText ? { text } : { doc: JSON.parse(text) as LessonDocument };
+  const text = known?.canonical ?? new TextDecoder().decode(bytes);
+  const content = isText ? { text } : { doc: known?.doc ?? (JSON.parse(text) as LessonDocument) };
   return { row: { _id: id, v: version, ...content, size: bytes.length, refs, touchedAt }, values: isText ? 1 : values };
 }
 

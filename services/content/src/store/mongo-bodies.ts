@@ -75,12 +75,14 @@ export function openBodyStore(url: string, logger: Logger, now: () => Date = () 
       const written: Promise<void>[] = [];
       for (const body of bodies) {
         const packed = 'bytes' in body ? body : packBody(body);
+        await pace();
         const id = `${courseId}:${toHash(packed.hash)}`;
-        const writing = put(rowOf(id, packed, now())).then(() => void known.set(id, packed.bytes));
+        const row = rowOf(id, packed, now(), 'doc' in body ? body : undefined);
+        await pace();
+        const writing = put(row).then(() => void known.set(id, packed.bytes));
         // A failure is met below; until then it must not count as unhandled.
         writing.catch(() => undefined);
         written.push(writing);
-        await pace();
       }
       await Promise.all(written);
     },
