@@ -184,6 +184,9 @@ export function readEvent(source: string, message: Pick<JsMsg, 'headers' | 'stri
   const [, , from, type, courseId] = message.subject.split('.');
   if (
     from !== source ||
+    header('ce-source') !== `/coursewright/${source}` ||
+    // The server may be told by one service to copy what it publishes to where another does; of copies it says so itself.
+    header('Nats-Stream') !== '' ||
     !type ||
     !courseId ||
     header('ce-id') === '' ||

@@ -1,7 +1,9 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
 import type pg from 'pg';
 import { newId } from '@coursewright/platform/ids';
+import { headers } from '@nats-io/transport-node';
 import { managerOf, streamOf } from '@coursewright/platform/nats';
+import { readEvent } from '../src/consume-batch.js';
 import { eventually } from '@coursewright/platform/testing/eventually';
 import { Pair } from './support/pair.js';
 
@@ -182,5 +184,32 @@ describe('events', () => {
     await pair.consumer.start();
     await eventually(async () => expect(await pair.heard(course)).toEqual(['taken over']));
     await second.stop();
+  });
+});
+
+describe('a message on the subject of a source', () => {
+  const message = (more: Readonly<Record<string, string>>) => {
+    const head = headers();
+    const attributes = {
+      'ce-id': newId(),
+      'ce-source': '/coursewright/versioning',
+      'ce-courseseq': '1',
+      'ce-time': '2026-11-25T12:00:00.000Z',
+      'ce-epoch': 'e',
+      ...more,
+    };
+    for (const [name, value] of Object.entries(attributes)) head.set(name, value);
+    const subject = `cw.v1.versioning.published.${newId()}`;
+    return { headers: head, subject, string: () => '{"commit":"x"}' };
+  };
+
+  it('is an event as the source has published it', () => {
+    expect(readEvent('versioning', message({}))).toMatchObject({ type: 'published', seq: 1, data: { commit: 'x' } });
+  });
+
+  it('is none when the server says that it was copied there, or when it names another source', () => {
+    // As a service could have its own stream republish what it says under the subjects of another.
+    expect(readEvent('versioning', message({ 'Nats-Stream': 'CW_CATALOG' }))).toBeUndefined();
+    expect(readEvent('versioning', message({ 'ce-source': '/coursewright/catalog' }))).toBeUndefined();
   });
 });
