@@ -30,7 +30,7 @@ beforeAll(async () => {
     add(moduleId, courseId, NodeKind.MODULE, ''),
     ...lessons.map((id, n) => add(id, moduleId, NodeKind.LESSON, body(n))),
   ];
-  await service.client.commit({ courseId, ops, message: 'All' }, owner);
+  await service.client.commit({ courseId, ops, message: 'All' }, { ...owner, deadlineMs: 30_000 });
 });
 
 afterAll(() => service.stop());

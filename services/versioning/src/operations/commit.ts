@@ -105,6 +105,7 @@ async function openAt(
   const course = await tx.reads.course(courseId, '');
   if (!course) return { outcome: 'missing', what: 'course', name: courseId };
   if (!isHidden(input.branch)) return { outcome: 'missing', what: 'branch', name: input.branch };
+  if (course.branch?.isClosed) return { outcome: 'closed' };
   return startHidden(deps, tx, pool, input);
 }
 
