@@ -5,7 +5,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { ContentServiceDefinition, type Lesson } from '@coursewright/proto/coursewright/content/v1/content';
 import type { Actor } from '@coursewright/platform/actor';
 import { newId } from '@coursewright/platform/ids';
@@ -24,6 +24,8 @@ const other = newId();
 const author: Actor = { sub: 'ann', roles: [], grants: [{ course, role: 'author' }] };
 const publisher: Actor = { sub: 'pia', roles: [], grants: [{ course, role: 'publisher' }] };
 const learner: Actor = { sub: 'lea', roles: [], grants: [{ course, role: 'learner', commit: 'c'.repeat(43) }] };
+
+jest.setTimeout(120_000);
 
 let database: TestDatabase;
 let folder: string;
@@ -66,7 +68,9 @@ afterAll(async () => {
 });
 
 const client = () => channel.client(ContentServiceDefinition);
-const as = async (actor: Actor) => ({ token: await minter.mint(actor), deadlineMs: 10_000 });
+/** Long enough for a busy machine: what a task may use is counted in processor time. */
+const DEADLINE_MS = 40_000;
+const as = async (actor: Actor, deadlineMs = DEADLINE_MS) => ({ token: await minter.mint(actor), deadlineMs });
 const report = async (): Promise<HeavyReport> => {
   child.send('report');
   const [message] = (await once(child, 'message')) as [HeavyReport];
@@ -99,12 +103,6 @@ async function watched<T>(work: () => Promise<T>): Promise<{ result: T; waits: n
     await others;
   }
   const { stretchMs, rssMb } = await report();
-  console.log(expect.getState().currentTestName, {
-    stretchMs,
-    rssMb,
-    saves: waits.length,
-    slowest: Math.max(...waits),
-  });
   expect(stretchMs).toBeLessThan(MAX_STRETCH_MS);
   expect(rssMb).toBeLessThan(MAX_RSS_MB);
   return { result, waits };
@@ -206,7 +204,7 @@ describe('a document of the largest size', () => {
       const place = { courseId: course, lessonId };
       expect((await client().getLesson(place, await as(author))).content.equals(first.content)).toBe(true);
       await client().getLesson(place, await as(publisher));
-      const own = async () => ({ token: await versioning.mintOwn(), deadlineMs: 10_000 });
+      const own = async () => ({ token: await versioning.mintOwn(), deadlineMs: DEADLINE_MS });
       const hashes = [first.hash];
       for await (const chunk of client().getBodies({ courseId: course, hashes }, await own())) {
         expect(chunk.bodies[0]?.document.equals(first.content)).toBe(true);
@@ -257,7 +255,7 @@ describe('a comparison of the largest size', () => {
         from: saved[i % 24] ?? '',
         to: saved[(i + 1 + Math.floor(i / 24)) % 24] ?? '',
       }));
-      return client().diffBodies({ courseId: course, pairs }, await as(author));
+      return client().diffBodies({ courseId: course, pairs }, await as(author, 10_000));
     });
     expect(result.diffs).toHaveLength(200);
     for (const { changes } of result.diffs) expect(changes.length).toBeGreaterThan(0);
