@@ -239,6 +239,23 @@ describe('ordinary courses', () => {
     expect(nodes[2]?.fields).toEqual({ title: 'm', toString: 3 });
   });
 
+  it.each([
+    ['is no JSON', '{"chapter/u": {"visible_to_staff_only": true},,}'],
+    [
+      'is larger than is read',
+      JSON.stringify({ 'chapter/u': { visible_to_staff_only: true }, pad: 'x'.repeat(3_000_000) }),
+    ],
+  ])('keeps every unit for authors when the policy %s, and says so', async (_how, policy) => {
+    const { nodes, report } = await read({
+      'course.xml': '<course url_name="r" org="o" course="c"/>',
+      'course/r.xml': '<course><chapter url_name="u" display_name="U"/></course>',
+      'chapter/u.xml': '<chapter display_name="U"/>',
+      'policies/r/policy.json': policy,
+    });
+    expect(nodes[1]?.fields).toEqual({ title: 'U', audience: 'author' });
+    expect(report.losses.filter(({ source }) => source === 'policies/r/policy.json')).toHaveLength(1);
+  });
+
   it('takes the policy of older exports over the elements', async () => {
     const { nodes } = await read({
       'course.xml': '<course url_name="r" org="o" course="c"/>',

@@ -49,6 +49,8 @@ export interface Source {
 export class OlxFiles {
   private readonly used = new Set<string>();
   private policy: Policy = new Map();
+  /** The course has a policy that cannot be read: whom its parts are for is unclear. */
+  isPolicyUnclear = false;
   private bytes = 0;
   private nodes = 0;
   private openNodes = 0;
@@ -178,7 +180,10 @@ export class OlxFiles {
     const { report } = this.source;
     const path = `policies/${run ?? 'course'}/policy.json`;
     const text = await this.text(path, MAX_POLICY_BYTES);
-    if (text === undefined) return new Map();
+    if (text === undefined) {
+      this.isPolicyUnclear = this.source.archive.size(this.base + path) !== undefined;
+      return new Map();
+    }
     try {
       const policy: unknown = JSON.parse(text);
       if (!isRecord(policy)) throw new SyntaxError('no object');
@@ -191,7 +196,9 @@ export class OlxFiles {
         Object.entries(policy).filter((entry): entry is [string, Record<string, unknown>] => isRecord(entry[1])),
       );
     } catch {
-      addLoss(report, { source: path, what: 'is not readable as JSON', kept: false });
+      this.isPolicyUnclear = true;
+      const what = 'is not readable as JSON; it may say whom parts are for, so that all of them are kept for authors';
+      addLoss(report, { source: path, what, kept: false });
       return new Map();
     }
   }

@@ -98,7 +98,8 @@ async function rootNode(reading: Reading, block: Block): Promise<{ node: Planned
   delete read.fields['audience'];
   const id = importedId(reading.importId, COURSE_KEY);
   const node = nodeOf(reading, { block: { ...block, key }, read, kind: 'course', id, parentId: null });
-  return { node, parent: { level: 0, id, graded: false, audience: read.audience, above: [block.key] } };
+  const audience = reading.files.isPolicyUnclear ? narrowed('author', read.audience) : read.audience;
+  return { node, parent: { level: 0, id, graded: false, audience, above: [block.key] } };
 }
 
 const MAX_ABOUT_BYTES = 64 * 1024;
