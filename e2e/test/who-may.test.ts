@@ -83,6 +83,16 @@ async function makePlace(): Promise<Place> {
   };
 }
 
+/** Errors that say nothing about who may. */
+const broken = new Set([
+  'unimplemented',
+  'internal',
+  'unauthenticated',
+  'unavailable',
+  'deadline_exceeded',
+  'resource_exhausted',
+]);
+
 type Outcome = 'passes' | 'refused' | 'unknown' | 'empty';
 
 /** What became of a call: it passed (also when its request was of no use), was refused, or was told of nothing. */
@@ -101,7 +111,7 @@ async function outcome(of: (typeof methods)[number], place: Place, options: Call
     return of.method === 'locate' && lists.length > 0 && lists.every((list) => list.length === 0) ? 'empty' : 'passes';
   } catch (error) {
     if (!(error instanceof AppError)) throw error;
-    if (error.kind === 'unimplemented' || error.kind === 'internal' || error.kind === 'unauthenticated') throw error;
+    if (broken.has(error.kind)) throw error;
     if (error.reason === 'FORBIDDEN') return 'refused';
     return /^(COURSE|NODE|REF|IMPORT)_NOT_FOUND$|^NOT_PUBLISHED$/.test(error.reason) ? 'unknown' : 'passes';
   }

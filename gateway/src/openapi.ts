@@ -134,6 +134,10 @@ function headersOf(route: Route): Json {
   return {
     'X-Request-Id': text('Names this request in logs and problems'),
     ETag: text('Names this representation'),
-    ...(route.write ? { Commit: text('The commit that was made'), Location: text('Where the thing is') } : {}),
+    ...(route.write ? { Commit: text('The commit that the write made; absent when it made none') } : {}),
+    ...(201 in route.responses || 202 in route.responses ? { Location: text('Where the new thing is') } : {}),
+    ...(route.method === 'put' && route.body?.kind === 'document'
+      ? { 'Content-Location': text('Where the document is read as it is stored') }
+      : {}),
   };
 }

@@ -76,12 +76,17 @@ export function followCatchUp(options: {
       }
     }
   }
+  const soon = (): void => {
+    asked = true;
+    endPause();
+    under ??= work().finally(() => {
+      under = undefined;
+      // Asked for after the last look of the round that has just ended.
+      if (asked && !stopping) soon();
+    });
+  };
   return {
-    soon() {
-      asked = true;
-      endPause();
-      under ??= work().finally(() => (under = undefined));
-    },
+    soon,
     isWell: () => failingSince === undefined || performance.now() - failingSince < unwellAfterMs,
     async stop() {
       stopping = true;

@@ -102,8 +102,12 @@ function makeMethod(grpc: Client, peer: string, service: ServiceDefinition, meth
     const attempt = (): Promise<unknown> =>
       new Promise((resolve, reject) => {
         const { metadata, deadline } = prepare(options);
-        const done = (error: ServiceError | null, response?: unknown): void =>
-          error ? reject(fromStatus(error, peer)) : resolve(response);
+        const cancel = (): void => call.cancel();
+        const done = (error: ServiceError | null, response?: unknown): void => {
+          options.call?.signal?.removeEventListener('abort', cancel);
+          if (error) reject(fromStatus(error, peer));
+          else resolve(response);
+        };
         const call = method.requestStream
           ? grpc.makeClientStreamRequest(path, requestSerialize, responseDeserialize, metadata, { deadline }, done)
           : grpc.makeUnaryRequest(
@@ -115,7 +119,7 @@ function makeMethod(grpc: Client, peer: string, service: ServiceDefinition, meth
               { deadline },
               done,
             );
-        options.call?.signal?.addEventListener('abort', () => call.cancel(), { once: true });
+        options.call?.signal?.addEventListener('abort', cancel, { once: true });
         if (method.requestStream) {
           writeStream(call as ClientWritableStream<unknown>, input as AsyncIterable<unknown>, partial).catch(
             (error: unknown) => {
@@ -186,11 +190,14 @@ async function* readStream(
   peer: string,
   signal: AbortSignal | undefined,
 ): AsyncIterable<unknown> {
-  signal?.addEventListener('abort', () => stream.cancel(), { once: true });
+  const cancel = (): void => stream.cancel();
+  signal?.addEventListener('abort', cancel, { once: true });
   try {
     for await (const message of stream) yield message;
   } catch (error) {
     throw fromStatus(error as ServiceError, peer);
+  } finally {
+    signal?.removeEventListener('abort', cancel);
   }
 }
 

@@ -145,8 +145,13 @@ function bind({ definition, callers, handlers }: Served, key: string, options: R
 /** Resolves when the peer has room again, or has gone. */
 function drained(call: ServerWritableStream<unknown, unknown>, signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
-    call.once('drain', resolve);
-    signal.addEventListener('abort', () => resolve(), { once: true });
+    const end = (): void => {
+      call.off('drain', end);
+      signal.removeEventListener('abort', end);
+      resolve();
+    };
+    call.once('drain', end);
+    signal.addEventListener('abort', end, { once: true });
   });
 }
 
@@ -209,6 +214,8 @@ function lifeOf(call: AnyCall): { signal: AbortSignal; deadline: number; end: ()
   (call as NodeJS.EventEmitter).once('cancelled', () => {
     if (!ended) aborter.abort(new AppError('deadline_exceeded', 'CANCELLED'));
   });
+  // It may have gone while its token was being checked.
+  if (call.cancelled) aborter.abort(new AppError('deadline_exceeded', 'CANCELLED'));
   const asked = call.getDeadline();
   const deadline = Math.min(asked instanceof Date ? asked.getTime() : asked, Date.now() + longestCallMs);
   return { signal: aborter.signal, deadline, end: () => (ended = true) };

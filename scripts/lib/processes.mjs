@@ -95,7 +95,8 @@ export function processUnit(name, system) {
       cwd: root,
       env: environmentOf(name, system),
     },
-    ready: { how: 'http', url: `${url}/readyz` },
+    // On the port of its own operators: whoever else has taken a public port would answer there, too.
+    ready: { how: 'http', url: `${ops}/readyz` },
     alive: { how: 'live', url: `${ops}/livez` },
     stop: { signal: 'SIGTERM', ms: 25_000 },
     describe: { url, ...(name === 'gateway' ? { ops } : { grpc: addressOf(name, system) }) },

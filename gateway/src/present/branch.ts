@@ -9,7 +9,7 @@ export function branchJson(branch: Branch): Record<string, unknown> {
     courseId: branch.courseId,
     head: branch.head,
     parent: orNull(branch.parent),
-    base: branch.base,
+    base: orNull(branch.base),
     protected: branch.protected,
     ahead: branch.ahead,
     behind: branch.behind,

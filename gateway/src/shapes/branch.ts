@@ -7,7 +7,7 @@ export const branchShape = common.answer('Branch', {
   courseId: common.id,
   head: common.hash,
   parent: z.string().nullable(),
-  base: common.hash,
+  base: common.hash.nullable(),
   protected: z.boolean(),
   ahead: z.int(),
   behind: z.int(),

@@ -6,7 +6,7 @@ import type { PlannedNode } from '../src/domain/import-plan.js';
 import { emptyReport, type ImportReport } from '../src/domain/import-report.js';
 import { readOlxCourse } from '../src/domain/olx/read-course.js';
 import type { NewImport } from '../src/operations/ports.js';
-import { createPause } from '../src/operations/breather.js';
+import { createPace } from '@coursewright/platform/pace';
 
 const DEMO = new URL('../../../../shared/data/olx-demo-course.tar.gz', import.meta.url);
 
@@ -46,7 +46,7 @@ export async function readAll(
 ): Promise<{ nodes: PlannedNode[]; report: ImportReport }> {
   const report = emptyReport();
   const nodes: PlannedNode[] = [];
-  for await (const node of readOlxCourse({ archive, importId, report, pause: createPause() })) nodes.push(node);
+  for await (const node of readOlxCourse({ archive, importId, report, pause: createPace() })) nodes.push(node);
   return { nodes, report };
 }
 

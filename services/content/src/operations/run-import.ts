@@ -2,13 +2,13 @@ import { can } from '@coursewright/course-model/access';
 import type { LessonInput } from '@coursewright/course-model/lesson';
 import { AppError } from '@coursewright/platform/errors';
 import { toHash } from '@coursewright/platform/ids';
+import { createPace } from '@coursewright/platform/pace';
 import type { ArchiveLimits, Pause } from '../domain/archive.js';
 import type { PackedBody } from '../domain/body-tasks.js';
 import { addOps, updateOps, withPresentIds, type ImportOp, type KnownNode } from '../domain/import-ops.js';
 import { addLoss, emptyReport, type ImportReport } from '../domain/import-report.js';
 import { readOlxCourse } from '../domain/olx/read-course.js';
 import type { BodyWork } from './body-work.js';
-import { createPause } from './breather.js';
 import type { As, Bodies, Catalog, ImportJob, Imports, OpenArchive, Spool, StoredOp, Versioning } from './ports.js';
 
 /** What the running of an import needs. */
@@ -61,7 +61,7 @@ export async function runImport(
     signal.throwIfAborted();
     last(await deps.imports.holds(job));
   };
-  const running: Running = { job, archive, report, pause: createPause(), stillOurs };
+  const running: Running = { job, archive, report, pause: createPace(), stillOurs };
   try {
     const title = await begin(deps, running);
     const plan = await planOf(deps, running);

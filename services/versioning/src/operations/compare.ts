@@ -4,6 +4,7 @@ import { ObjectPool } from '../domain/object-pool.js';
 import type { NodeHead } from '../domain/objects.js';
 import { memoryOf } from '../domain/sizes.js';
 import { LRUCache } from 'lru-cache';
+import { sortInTurns } from '../sort-in-turns.js';
 import { treeOf } from './commit.js';
 import type { Commit, VersioningReads } from './ports.js';
 import type { Resolved } from './refs.js';
@@ -64,7 +65,7 @@ export class Comparer {
     const key = `${courseId}${from.root}${to.root}`;
     const kept = this.#kept.get(key);
     if (kept) return kept;
-    const diffs = (await diffTrees(pool, treeOf(from), treeOf(to))).sort(byPlace);
+    const diffs = await sortInTurns(await diffTrees(pool, treeOf(from), treeOf(to)), byPlace);
     const comparison = { diffs, summary: summaryOf(diffs) };
     this.#kept.set(key, comparison);
     return comparison;
@@ -82,8 +83,10 @@ function byPlace(a: NodeDiff, b: NodeDiff): number {
   const kind = rank(a) - rank(b);
   if (kind !== 0) return kind;
   const [x, y] = [a.to ?? a.from, b.to ?? b.from];
-  const parents = (x?.parent ?? '').localeCompare(y?.parent ?? '', 'en');
-  return parents || (x?.position ?? 0) - (y?.position ?? 0) || (a.id < b.id ? -1 : 1);
+  const [p, q] = [x?.parent ?? '', y?.parent ?? ''];
+  // Ids have lower-case hexadecimal digits: by code unit they stand as any language would put them.
+  if (p !== q) return p < q ? -1 : 1;
+  return (x?.position ?? 0) - (y?.position ?? 0) || (a.id < b.id ? -1 : 1);
 }
 
 function rank(diff: NodeDiff): number {

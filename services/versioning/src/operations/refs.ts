@@ -77,7 +77,8 @@ export async function isReachable(
     head.gen >= commit.gen &&
     (await ancestorsAmong(links, head, [commit], reads.descents(courseId))).size > 0
   ) {
-    memo.add(commit.hash);
+    // A hidden branch opens its commits to its own import alone: they are no part of what is visible.
+    if (!hiddenToo) memo.add(commit.hash);
     return true;
   }
   if (await isReached(links, await reads.visibleHeads(courseId), commit)) {

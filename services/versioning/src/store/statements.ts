@@ -55,7 +55,7 @@ function refHeads(which: string): string {
      UNION SELECT published FROM course WHERE course_id = $1::uuid AND published IS NOT NULL`;
 }
 
-/** Reads outside a transaction. */
+/** Reads, of the database or of a transaction. */
 export const reads = {
   objects: statement(
     'objects',
@@ -160,7 +160,7 @@ export const writes = {
   ),
   // No ON CONFLICT: a command that another transaction has finished in between makes this one fail, and its repeat finds the result.
   rememberCommands: statement('remember_commands', insertRequests('$1')),
-  // The course's lock is taken shared here; only the collector's delete phase takes it exclusively.
+  // The course's lock is taken shared here; who closes or drops a course takes it exclusively.
   openBranch: statement(
     'open_branch',
     `WITH ${GUARD}, k AS MATERIALIZED (
