@@ -1,4 +1,4 @@
-import { AppError } from '@coursewright/platform/errors';
+import { AppError, isTransient } from '@coursewright/platform/errors';
 import { latency } from '@coursewright/platform/metrics';
 import { contextFrom, inSpan, SpanKind } from '@coursewright/platform/telemetry';
 import type { Request, RequestHandler, Response } from 'express';
@@ -60,7 +60,13 @@ async function answer(route: Route, options: DispatchOptions, request: Request, 
     const current = await work.current(error);
     const about = { instance: request.path, requestId: requestIdOf(response) };
     const problem = problemOf(error, about, current);
-    if (problem.status >= 500) {
+    // What is away or overloaded is no error of this process: a crowd must not fill the log with where it was refused.
+    if (error instanceof AppError && isTransient(error))
+      options.logger.warn(
+        { reason: error.reason, requestId: about.requestId, route: route.path },
+        'request not served',
+      );
+    else if (problem.status >= 500) {
       const cause = error instanceof AppError ? error.cause : undefined;
       options.logger.error({ err: error, cause, requestId: about.requestId, route: route.path }, 'request failed');
     }
