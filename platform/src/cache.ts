@@ -158,8 +158,8 @@ class RedisCache implements Cache {
     if (under) return under as Promise<T>;
     const started = load();
     this.loading.set(key, started);
-    const forget = (): void => void this.loading.delete(key);
-    // Shared until Redis has it: who asked Redis before that and was told of a miss finds the load still here.
+    // Shared until Redis has it, and a turn longer: who was told of a miss in the same breath finds the load still here.
+    const forget = (): void => void setImmediate(() => this.loading.delete(key));
     started.then((value) => this.redis.set(key, JSON.stringify(value), 'EX', ttlSeconds)).then(forget, forget);
     return started;
   }
