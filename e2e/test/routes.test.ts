@@ -143,10 +143,10 @@ describe('every route of the API', () => {
   it('passes just those roles on a published course of theirs', async () => {
     for (const operation of operations) {
       const rule = may[operation.name]!;
-      if (operation.name === 'DELETE /courses/{id}') continue;
+      if (rule === 'public' || operation.name === 'DELETE /courses/{id}') continue;
       for (const [role, api] of people) {
         const status = await ask(api, operation, published);
-        const isAllowed = rule === 'anyone' || rule === 'public' || rule.includes(role);
+        const isAllowed = rule === 'anyone' || rule.includes(role);
         const seen = isAllowed ? passes(status) : status;
         // An import is nothing that learners know of.
         const refused = operation.name === 'GET /imports/{id}' ? 404 : 403;

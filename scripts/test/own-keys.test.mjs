@@ -28,7 +28,12 @@ beforeAll(() => {
       files: ['**/*.ts'],
       languageOptions: {
         parser: tseslint.parser,
-        parserOptions: { project: ['./tsconfig.json'], tsconfigRootDir: folder },
+        parserOptions: {
+          project: ['./tsconfig.json'],
+          tsconfigRootDir: folder,
+          // Under CI the parser would read the project once, before the cases are written.
+          disallowAutomaticSingleRunInference: true,
+        },
       },
       plugins: { local: { rules: { 'own-keys': ownKeys } } },
       rules: { 'local/own-keys': 'error' },
