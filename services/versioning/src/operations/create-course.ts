@@ -61,7 +61,7 @@ export async function createCourse(deps: Deps, input: CreateCourseInput): Promis
     }
     const homes = await tx.reads.homes([courseId]);
     if (homes.length > 0) throw new AppError('already_exists', 'ID_TAKEN', { ids: [courseId] });
-    await tx.insertBranch(branch, null);
+    await tx.insertBranch(branch, null, []);
     const pool = new ObjectPool(tx.reads.objects(courseId));
     const tree = buildTree(pool, { id: courseId, kind: 'course', fields: whole.fields, source });
     const advance = new BranchAdvance(tx, pool, { branch, head: NO_COMMIT, isDefault: true });

@@ -139,8 +139,8 @@ export interface WriteTx {
   rememberCommands(results: readonly CommandResult[]): Promise<void>;
   /** False when it is there. The ref log of a course that was dropped goes on where it ended. */
   insertCourse(course: { courseId: string; defaultBranch: string; createdBy: string; at: Date }): Promise<boolean>;
-  /** False when the name is taken. */
-  insertBranch(branch: Branch, move: RefMove | null): Promise<boolean>;
+  /** Adds a branch, with the results of commands; false when the name is taken, and then the transaction must not go on. */
+  insertBranch(branch: Branch, move: RefMove | null, results: readonly CommandResult[]): Promise<boolean>;
   /**
    * Writes commits and moves the branch. Answers the number of the last movement in the course's ref log; 0 when there was none to log.
    * Throws already_exists `ID_TAKEN` when a node turns out to live in another course.

@@ -184,6 +184,7 @@ export const writes = {
        FROM guard, (SELECT course_id FROM course WHERE course_id = $1::uuid FOR KEY SHARE) c
        WHERE NOT EXISTS (SELECT FROM tag WHERE course_id = $1::uuid AND name = $3::text)
        ON CONFLICT (course_id, name) DO NOTHING RETURNING branch_id
+     ), q AS (${insertRequests('$14')}
      ), ${logMoves({ contents: '$12', moves: '$13', when: 'EXISTS (SELECT FROM b)' })}
      SELECT branch_id FROM b`,
   ),

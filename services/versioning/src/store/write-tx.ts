@@ -43,7 +43,7 @@ export function writeTx(sql: TxSql, { reads, outbox, onAdvance }: WriteContext):
       const rows = await sql.rows(writes.insertCourse, [courseId, defaultBranch, Buffer.alloc(32), createdBy, at]);
       return rows.length > 0;
     },
-    insertBranch: (branch, move) => insertBranch(sql, branch, move),
+    insertBranch: (...branch) => insertBranch(sql, ...branch),
     async advance(change) {
       const logSeq = await advance(sql, change);
       sql.afterCommit(() => onAdvance(change));
@@ -148,8 +148,13 @@ async function dropPages(sql: TxSql, statement: Statement, courseId: string): Pr
   }
 }
 
-async function insertBranch(sql: TxSql, branch: Branch, move: RefMove | null): Promise<boolean> {
-  const rows = await sql.rows(writes.insertBranch, [
+async function insertBranch(
+  sql: TxSql,
+  branch: Branch,
+  move: RefMove | null,
+  results: readonly CommandResult[],
+): Promise<boolean> {
+  const values = [
     branch.courseId,
     branch.id,
     branch.name,
@@ -162,7 +167,9 @@ async function insertBranch(sql: TxSql, branch: Branch, move: RefMove | null): P
     branch.createdBy,
     branch.createdAt,
     ...moveValues(move ? [move] : []),
-  ]);
+    requestRows(results),
+  ];
+  const rows = await sql.rows(writes.insertBranch, values).catch(finishedMeanwhile);
   return rows.length > 0;
 }
 
