@@ -13,7 +13,7 @@ import { openDatabase, type PgDatabase } from '@coursewright/platform/sql';
 import { eventually } from '@coursewright/platform/testing/eventually';
 import { createTestDatabase, testServers, type TestDatabase } from '@coursewright/platform/testing/servers';
 import { openWorkers } from '@coursewright/platform/workers';
-import { createBodyWork } from '../src/operations/body-work.js';
+import { createBodyWork, type BodyWork } from '../src/operations/body-work.js';
 import { MongoClient } from 'mongodb';
 import { createImportRunner, type ImportRunner, type RunnerDeps } from '../src/operations/import-runner.js';
 import type { ImportJob, Imports, Spool, Versioning } from '../src/operations/ports.js';
@@ -23,6 +23,8 @@ import { openBodyStore, type BodyStore } from '../src/store/mongo-bodies.js';
 import { createSpool } from '../src/store/spool.js';
 import { FakeServices } from './fake-versioning.js';
 import { bigCourse, newImport, streamOf } from './support.js';
+
+type Gate = PromiseWithResolvers<void>;
 
 const logger = createLogger('test', 'silent');
 const migrations = new URL('../prisma/migrations', import.meta.url).pathname;
@@ -195,6 +197,43 @@ describe('an attempt that was paused for longer than its lease', () => {
     expect(fakes.courses.get(job.courseId)?.hidden.has(job.id)).toBe(true);
     slow.go();
     expect(await ended(job.id)).toMatchObject({ state: 'done', done: 10 });
+  });
+
+  it('brings nothing back of an import that another process has seen fail and taken away meanwhile', async () => {
+    const courseId = newId();
+    fakes.addLesson(courseId, newId());
+    const member = { ...author, grants: [{ course: courseId, role: 'author' }] };
+    const { job } = await start(streamOf(await bigCourse(8)), { actor: member, courseId });
+    const [reached, gate, closed] = [1, 2, 3].map(() => Promise.withResolvers<void>()) as [Gate, Gate, Gate];
+    const slowWork: BodyWork = {
+      ...work,
+      normalize: async (input) => {
+        reached.resolve();
+        await gate.promise;
+        return work.normalize(input);
+      },
+    };
+    const watched: Spool = {
+      ...spool,
+      open: async (...args) => {
+        const archive = await spool.open(...args);
+        const close = () => archive.close().finally(() => closed.resolve());
+        return { ...archive, close };
+      },
+    };
+    await process({ work: slowWork, spool: watched, leaseMs: 600_000 });
+    await reached.promise;
+    await expire(job.id);
+    const broken = Object.assign(Object.create(fakes) as FakeServices, {
+      applyStep: () => Promise.reject(new AppError('unprocessable', 'OPS_REFUSED')),
+    });
+    await process({ versioning: broken });
+    expect(await ended(job.id)).toMatchObject({ state: 'failed', token: 2 });
+    await eventually(async () => expect(fakes.dropped).toEqual([job.id]));
+    gate.resolve();
+    await closed.promise;
+    expect(fakes.courses.get(courseId)?.hidden.has(job.id)).toBe(false);
+    expect(await imports.find(job.id)).toMatchObject({ state: 'failed', error: { reason: 'OPS_REFUSED' } });
   });
 
   it('is not run a second time by its own process', async () => {
