@@ -365,14 +365,15 @@ describe('uploads', () => {
     return fetch(`${at.origin}/api/imports?format=olx`, init);
   };
 
-  it('are answered at once when content refuses them, however much is still to come', async () => {
+  it('that find the disk full are told so at once and when to come back, however much is still to come', async () => {
     const large = await startSystem({ importBytes: 1 << 30 });
-    large.content.refusal = new AppError('unavailable', 'SPOOL_FULL', { retryAfterSeconds: 7 });
+    large.content.refusal = new AppError('insufficient_storage', 'STORAGE_FULL', { retryAfterSeconds: 30 });
     try {
       const answer = await upload(large, async (send) => {
         for (let i = 0; i < 32; i++) send(1 << 20);
       });
-      expect([answer.status, answer.headers.get('retry-after')]).toEqual([503, '7']);
+      expect([answer.status, answer.headers.get('retry-after')]).toEqual([507, '30']);
+      expect(await answer.json()).toMatchObject({ status: 507, reason: 'STORAGE_FULL' });
     } finally {
       await large.stop();
     }
