@@ -2,6 +2,7 @@
 import { chmodSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { createLogger } from '@coursewright/platform/logger';
 import { ensureStream, jetStreamOf, managerOf, openNats } from '@coursewright/platform/nats';
@@ -85,7 +86,9 @@ describe('on NATS', () => {
       })();
       connection.publish(forged, '{}');
       await connection.flush();
-      expect(String(await refused)).toMatch(/permissions violation/i);
+      expect(String(await Promise.race([refused, sleep(5_000, 'published', { ref: false })]))).toMatch(
+        /permissions violation/i,
+      );
       expect(await countOf()).toBe(before);
     },
   );
@@ -99,6 +102,21 @@ describe('on NATS', () => {
     const { username: user, password: pass, host } = new URL(addressOf(urls.nats));
     const options = user === '' ? {} : { user, pass };
     await expect(connect({ servers: host, reconnect: false, ...options })).rejects.toThrow(/authorization/i);
+  });
+
+  it('who takes the address that is shown to people only listens', async () => {
+    const listener = openNats(urls.nats, 'subscriber', logger);
+    open.push(listener);
+    const connection = await listener.connected;
+    const refused = (async () => {
+      for await (const status of connection.status()) if (status.type === 'error') return String(status.error);
+    })();
+    connection.subscribe('cw.v1.>', { callback: () => undefined });
+    connection.publish('cw.v1.nobody.here', '{}');
+    await connection.flush();
+    expect(await Promise.race([refused, sleep(5_000, 'published', { ref: false })])).toMatch(
+      /permissions violation for publish/i,
+    );
   });
 
   it('a listener hears events, and nobody hears what others are answered', async () => {
