@@ -329,6 +329,22 @@ describe('who does not see a lesson whole', () => {
   });
 });
 
+describe('a comparison', () => {
+  it('of more than has room in an answer keeps where each lesson differs, and says what it left out', async () => {
+    const lines = (word: string) => Array.from({ length: 800 }, (_, i) => `${word} ${i} ${'x'.repeat(85)}\n`).join('');
+    const from = await save({ materials: [text(lines('before'))] });
+    const [item] = parsed(from)['materials'] ?? [];
+    const to = await save({ materials: [{ ...item, content: lines('after') }] });
+    const pairs = Array.from({ length: 40 }, (_, i) => ({ nodeId: `n${i}`, from: from.hash, to: to.hash }));
+    const { diffs } = await client().diffBodies({ courseId: course, pairs }, await as(actor('author')));
+    expect(JSON.stringify(diffs).length).toBeLessThan(3.5 * 1024 * 1024);
+    expect(diffs.map(({ nodeId }) => nodeId)).toEqual(pairs.map(({ nodeId }) => nodeId));
+    expect(diffs[0]).toMatchObject({ truncated: false, changes: [{ change: 'edited', hunks: [{}] }] });
+    const [{ pointer } = {}] = diffs[0]?.changes ?? [];
+    expect(diffs.at(-1)).toMatchObject({ truncated: true, changes: [{ change: 'edited', pointer, hunks: [] }] });
+  });
+});
+
 describe('a page', () => {
   const page = async (who: Actor = actor('author')) => client().getRendered(place(), await as(who));
 
