@@ -130,6 +130,15 @@ describe('one of our services', () => {
     await expectRefusal(commit([], { branch: 'import/x' }), 'permission_denied', 'FORBIDDEN');
     await expectRefusal(commit([], { branch: 'import/x' }, admin), 'permission_denied', 'FORBIDDEN');
   });
+
+  it('writes nothing at all unless it is the one that imports, not even to a hidden branch', async () => {
+    const ops = [setFields(unit, { title: 'x' })];
+    for (const name of ['gateway', 'catalog', 'review', 'versioning', 'deployment']) {
+      const other = await service.service(name);
+      for (const branch of ['', `import/${newId()}`])
+        await expectRefusal(commit(ops, { branch, kind: 'import' }, other), 'permission_denied', 'FORBIDDEN');
+    }
+  });
 });
 
 describe('a commit that no visible ref reaches', () => {
