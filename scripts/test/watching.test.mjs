@@ -71,21 +71,13 @@ describe('a process that hangs', () => {
 
   it('is one after ten seconds of silence: five questions, two seconds apart', async () => {
     const times = [];
-    let silent = false;
-    const hung = await new Promise((resolve) => {
-      watchLife(
-        {},
-        {
-          everyMs: 20,
-          ask: async () => (times.push(Date.now()), !silent),
-          hung: () => resolve(true),
-        },
-      );
-      setTimeout(() => ((silent = true), (times.length = 0)), 50);
-    });
-    expect(hung).toBe(true);
-    expect(times).toHaveLength(5);
-  });
+    const ask = async () => times.push(Date.now()) === 1;
+    await new Promise((hung) => watchLife({}, { ask, hung }));
+    const [heard, ...silent] = times;
+    expect(silent).toHaveLength(5);
+    expect(silent.at(-1) - heard).toBeGreaterThan(9_500);
+    expect(silent.at(-1) - heard).toBeLessThan(13_000);
+  }, 20_000);
 
   it('is not one while it starts, however long that takes', async () => {
     const supervisor = new Supervisor({ folder, watch: { everyMs: 20 } });
@@ -113,10 +105,12 @@ describe('data servers that hang', () => {
     async (name) => {
       const tools = join(dataFolder(), 'tools');
       const units = await serverUnits({ dir: folder, tools, ports, keys: newKeys(), fsync: false, names: [name] });
-      if (!units[0].alive) {
-        console.warn(`not tried: the ${name} of this machine is left to itself`);
+      // A real mongod may be busy with its journal for long, and is left to itself.
+      if (name === 'mongodb' && !units[0].describe.standIn) {
+        console.warn('not tried: this machine has a real mongod');
         return;
       }
+      expect(units[0].alive).toBeDefined();
       const supervisor = new Supervisor({ folder, watch: { everyMs: 50 } });
       supervisor.add(units[0]);
       await supervisor.ready(name);
@@ -155,7 +149,8 @@ describe('the stand-in for MongoDB', () => {
     const bodies = client.db('coursewright').collection('bodies');
     const fill = async () => {
       const text = 'x'.repeat(8 * 1024 * 1024);
-      for (let n = 0; supervisor.pid('mongodb') === pid; n++)
+      const limit = Date.now() + 30_000;
+      for (let n = 0; supervisor.pid('mongodb') === pid && Date.now() < limit; n++)
         await Promise.all([1, 2, 3].map((k) => bodies.insertOne({ _id: `${n}-${k}`, text }).catch(() => undefined)));
     };
     await fill();
