@@ -58,6 +58,7 @@ export async function applyOps(pool: ObjectPool, input: ApplyInput): Promise<App
   const failed = await failedExpectations(head, input.expect);
   const changedOps: boolean[] = [];
   for (const [i, op] of ops.entries()) {
+    await pool.turn();
     const result = await applyOp(head, seen, op, `/ops/${i}`);
     if (!result.ok) return failed[0] ? stale(pool, input.head, failed[0]) : refusal(pool, input, i, result);
     changedOps.push(result.changed);
@@ -84,7 +85,7 @@ function refersToBase(op: Op): boolean {
 /** Reads what the ops will touch, all at once. */
 async function warm(draft: TreeDraft, ops: readonly Op[], expect: readonly Expectation[]): Promise<void> {
   const ids = new Set([...ops.flatMap(idsOf), ...expect.map((e) => e.node)]);
-  const nodes = await Promise.all([...ids].map((id) => draft.node(id)));
+  const nodes = await draft.nodes(ids);
   const parents = new Set(ops.map((op) => idsOf(op)[1]));
   await Promise.all(nodes.map(async (node) => (node && parents.has(node.id) ? draft.list(node) : null)));
 }

@@ -80,6 +80,7 @@ class Walk {
 
   /** Takes in what is known of a node; once both sides are, goes on below it. */
   async pair(id: string, sides: { from?: Side; to?: Side; isReordered?: boolean }): Promise<void> {
+    await this.#pool.turn();
     const pair = this.#pairs.get(id) ?? { from: null, to: null, isReordered: false };
     this.#pairs.set(id, pair);
     if (sides.from) pair.from = sides.from;

@@ -32,13 +32,14 @@ export async function findParents(
   ids: Iterable<string>,
 ): Promise<ReadonlyMap<string, string>> {
   const found = new Map<string, string>();
-  let level = new Map([[root, [...new Set(ids)].map((id) => ({ id, digest: idDigest(id) }))]]);
+  let level = new Map([[root, await digested(pool, new Set(ids), (id) => ({ id }))]]);
   for (let depth = 0; level.size > 0; depth++) {
     const next = new Map<string, { id: string; digest: string }[]>();
     const nodes = await Promise.all(
       [...level].map(async ([hash, sought]) => ({ node: await pool.index(hash), sought })),
     );
     for (const { node, sought } of nodes) {
+      await pool.turn();
       for (const key of sought) {
         if (isIndexLeaf(node)) {
           const hit = node.entries.find((entry) => entry.id === key.id);
@@ -46,7 +47,9 @@ export async function findParents(
           continue;
         }
         const child = node.children[nibble(key.digest, depth)];
-        if (child) next.set(child, [...(next.get(child) ?? []), key]);
+        const together = child ? next.get(child) : undefined;
+        if (together) together.push(key);
+        else if (child) next.set(child, [key]);
       }
     }
     level = next;
@@ -61,8 +64,23 @@ export async function updateIndex(
   changes: ReadonlyMap<string, string | null>,
 ): Promise<string> {
   if (changes.size === 0) return root;
-  const filed = [...changes].map(([id, parent]) => ({ id, parent, digest: idDigest(id) }));
+  const filed = await digested(pool, changes, ([id, parent]) => ({ id, parent }));
   return seal(pool, await update(pool, await pool.index(root), 0, filed));
+}
+
+/** Things with ids, each with the digest that its id is filed under; an import has very many. */
+async function digested<T, R extends { readonly id: string }>(
+  pool: ObjectPool,
+  things: Iterable<T>,
+  read: (thing: T) => R,
+): Promise<(R & { readonly digest: string })[]> {
+  const all: (R & { readonly digest: string })[] = [];
+  for (const thing of things) {
+    if (all.length % 64 === 0) await pool.turn();
+    const known = read(thing);
+    all.push({ ...known, digest: idDigest(known.id) });
+  }
+  return all;
 }
 
 async function update(
@@ -71,13 +89,14 @@ async function update(
   depth: number,
   changes: readonly Change[],
 ): Promise<Draft> {
+  await pool.turn();
   if (node === null || isIndexLeaf(node)) {
     const entries = new Map((node?.entries ?? []).map((entry) => [entry.id, file(entry)]));
     for (const { id, digest, parent } of changes) {
       if (parent === null) entries.delete(id);
       else entries.set(id, { id, parent, digest });
     }
-    return build(pool, depth, [...entries.values()]);
+    return entries.size <= LEAF_MAX ? { entries: [...entries.values()] } : split(pool, depth, [...entries.values()]);
   }
   const groups = groupBy(changes, depth);
   const children = [...node.children];
@@ -93,8 +112,19 @@ async function update(
     }),
   );
   if (count <= LEAF_MAX) return { entries: await gather(pool, children, drafts) };
-  for (const [slot, draft] of drafts) children[slot] = sizeOf(draft) === 0 ? null : seal(pool, draft);
+  for (const [slot, draft] of drafts) {
+    await pool.turn();
+    children[slot] = sizeOf(draft) === 0 ? null : seal(pool, draft);
+  }
   return { count, children };
+}
+
+/** A leaf that has come to hold too many, as a branch. */
+async function split(pool: ObjectPool, depth: number, entries: readonly Filed[]): Promise<Draft> {
+  const children: (string | null)[] = new Array<string | null>(16).fill(null);
+  for (const [slot, group] of groupBy(entries, depth))
+    children[slot] = seal(pool, await update(pool, null, depth + 1, group));
+  return { count: entries.length, children };
 }
 
 /** Folds a branch whose placements have become few; each of its children then is a leaf. */
@@ -167,6 +197,7 @@ type Sides = Map<string, { from: string | null; to: string | null }>;
 
 async function compare(pool: ObjectPool, from: string | null, to: string | null, sides: Sides): Promise<void> {
   if (from === to) return;
+  await pool.turn();
   const [a, b] = await Promise.all([from === null ? null : pool.index(from), to === null ? null : pool.index(to)]);
   if (a && b && !isIndexLeaf(a) && !isIndexLeaf(b)) {
     await Promise.all(a.children.map((child, slot) => compare(pool, child, b.children[slot] ?? null, sides)));
@@ -177,6 +208,7 @@ async function compare(pool: ObjectPool, from: string | null, to: string | null,
 
 async function collect(pool: ObjectPool, node: IndexObject | null, side: 'from' | 'to', sides: Sides): Promise<void> {
   if (node === null) return;
+  await pool.turn();
   if (isIndexLeaf(node)) {
     for (const { id, parent } of node.entries) {
       const known = sides.get(id) ?? { from: null, to: null };

@@ -14,6 +14,9 @@ interface Run<T extends Item> {
 
 type Chunk = Run<Entry>;
 
+/** A run that grows beyond this is halved, so that a place in it is found quickly however much is put there. */
+const RUN_MAX = 64;
+
 /**
  * A list of children while it is being changed. Reads the upper levels and only those chunks of children that are asked for; `seal`
  * cuts anew from the first changed chunk until an old boundary is met again, and equals `buildList` of all entries.
@@ -88,6 +91,8 @@ export class ListDraft {
 
   /** The id at an index, or null beyond the ends. */
   async idAt(position: number): Promise<string | null> {
+    const last = this.#chunks.at(-1);
+    if (last && position === this.#size - 1) return (await this.#items(last)).at(-1)?.id ?? null;
     let before = 0;
     for (const chunk of this.#chunks) {
       const size = sizeOf(chunk);
@@ -120,6 +125,7 @@ export class ListDraft {
       const at = anchor === null ? 0 : items.findIndex((item) => item.id === anchor) + 1;
       this.#touch(chunk).splice(at, 0, entry);
       this.#where.set(entry.id, chunk);
+      if (items.length > RUN_MAX) this.#halve(chunk);
     }
     this.#size++;
     this.#changed = true;
@@ -160,7 +166,10 @@ export class ListDraft {
     const byId = new Map((await this.entries()).map((entry) => [entry.id, entry]));
     this.#chunks = [];
     this.#where.clear();
-    this.#addChunk({ intact: null, last: true, items: ids.map((id) => byId.get(id) as Entry) });
+    for (let at = 0; at < ids.length; at += RUN_MAX) {
+      const items = ids.slice(at, at + RUN_MAX).map((id) => byId.get(id) as Entry);
+      this.#addChunk({ intact: null, last: false, items });
+    }
     this.#changed = true;
   }
 
@@ -206,6 +215,7 @@ export class ListDraft {
         out.push(run.intact);
         continue;
       }
+      await this.#pool.turn();
       for (const item of await itemsOf(run)) {
         open.push(item);
         if (endsChunk(level, open.length, item)) {
@@ -221,6 +231,14 @@ export class ListDraft {
   #addChunk(chunk: Chunk): void {
     this.#chunks.push(chunk);
     for (const entry of chunk.items ?? []) this.#where.set(entry.id, chunk);
+  }
+
+  /** Cuts a run that was changed into two; where chunks will end has nothing to do with it. */
+  #halve(run: Chunk): void {
+    const items = (run.items ?? []).splice(RUN_MAX / 2);
+    const half: Chunk = { intact: null, last: false, items };
+    this.#chunks.splice(this.#chunks.indexOf(run) + 1, 0, half);
+    for (const entry of items) this.#where.set(entry.id, half);
   }
 
   /** The items of a chunk that is about to change. */
@@ -247,7 +265,7 @@ export class ListDraft {
     // Ids are UUIDv7: in a list that grew at its end, the chunk with the greatest first id up to this one has it.
     const guess = this.#guess(id);
     if (guess) await this.#items(guess);
-    if (!this.#where.has(id)) await this.ids();
+    if (!this.#where.has(id) && this.#chunks.some((chunk) => chunk.items === null)) await this.ids();
     return this.#where.get(id);
   }
 

@@ -14,6 +14,8 @@ interface Waiter {
   reject(error: unknown): void;
 }
 
+const AT_ONCE = Promise.resolve();
+
 /**
  * The objects that one piece of work has read and made. Requests made in one turn of the event loop share one call of the
  * reader, so code that walks a level with `Promise.all` costs one round trip for the level. Nothing is written: `created`
@@ -43,8 +45,8 @@ export class ObjectPool {
   }
 
   /** See `ObjectReader.turn`. */
-  async turn(): Promise<void> {
-    await this.#reader.turn?.();
+  turn(): Promise<void> {
+    return this.#reader.turn?.() ?? AT_ONCE;
   }
 
   /** All of these objects in the order asked for, in one call of the reader. Throws internal `OBJECT_MISSING`. */

@@ -69,18 +69,30 @@ export class TreeDraft {
 
   /** The node with this id, or null when the tree has none (any more). */
   node(id: string): Promise<DraftNode | null> {
+    return this.#nodeUnder(id, async () => (await findParents(this.pool, this.before.index, [id])).get(id));
+  }
+
+  /** As `node`, for many at once: the index is searched for all of them together. */
+  async nodes(ids: Iterable<string>): Promise<(DraftNode | null)[]> {
+    const asked = [...ids];
+    const unknown = asked.filter((id) => !this.#nodes.has(id) && !this.#loading.has(id));
+    const parents = unknown.length === 0 ? null : await findParents(this.pool, this.before.index, unknown);
+    return Promise.all(asked.map((id) => this.#nodeUnder(id, () => Promise.resolve(parents?.get(id)))));
+  }
+
+  #nodeUnder(id: string, findParent: () => Promise<string | undefined>): Promise<DraftNode | null> {
     const known = this.#nodes.get(id);
     if (known !== undefined) return Promise.resolve(known);
     let loading = this.#loading.get(id);
     if (!loading) {
-      loading = this.#load(id);
+      loading = this.#load(id, findParent);
       this.#loading.set(id, loading);
     }
     return loading;
   }
 
-  async #load(id: string): Promise<DraftNode | null> {
-    const parentId = (await findParents(this.pool, this.before.index, [id])).get(id);
+  async #load(id: string, findParent: () => Promise<string | undefined>): Promise<DraftNode | null> {
+    const parentId = await findParent();
     const parent = parentId === undefined ? null : await this.node(parentId);
     const known = this.#nodes.get(id);
     if (known !== undefined) return known;
@@ -187,6 +199,7 @@ export class TreeDraft {
 
   async #below(node: DraftNode): Promise<DraftNode[]> {
     if (!hasChildren(node.kind)) return [];
+    await this.pool.turn();
     const opened = this.#lists.get(node.id);
     const entries = opened ? await (await opened).entries() : await readEntries(this.pool, node.children);
     const children = await Promise.all(entries.map((entry) => this.#adopt(entry, node.id)));
@@ -209,6 +222,7 @@ export class TreeDraft {
     const list = await this.list(parent);
     let anchor = after;
     for (const top of tops) {
+      await this.pool.turn();
       await list.insertAfter(anchor, top);
       anchor = top.id;
     }
@@ -250,6 +264,7 @@ export class TreeDraft {
   }
 
   async #sealNode(node: DraftNode, byParent: ReadonlyMap<string, readonly DraftNode[]>): Promise<string> {
+    await this.pool.turn();
     const changed = byParent.get(node.id) ?? [];
     const hashes = await Promise.all(changed.map((child) => this.#sealNode(child, byParent)));
     const list = changed.length > 0 ? await this.list(node) : await this.#lists.get(node.id);

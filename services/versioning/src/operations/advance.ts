@@ -55,7 +55,7 @@ export class BranchAdvance {
   readonly #objects = new Map<string, Stored>();
   readonly #history: NodeCommit[] = [];
   readonly #homes = new Map<string, Home>();
-  readonly #born = new Map<string, string>();
+  readonly #born: { readonly commit: string; readonly nodes: readonly string[] }[] = [];
 
   constructor(
     tx: WriteTx,
@@ -129,8 +129,8 @@ export class BranchAdvance {
   }
 
   /** Says that nodes of a hidden branch are visible from this commit on. */
-  reveal(commit: Commit, nodes: Iterable<string>): void {
-    for (const node of nodes) this.#born.set(node, commit.hash);
+  reveal(commit: Commit, nodes: readonly string[]): void {
+    this.#born.push({ commit: commit.hash, nodes });
   }
 
   /** Writes everything, with the results of the commands; the events come last, since they take the course's counter. */
@@ -146,7 +146,7 @@ export class BranchAdvance {
       objects: [...this.#objects.values()],
       history: this.#history,
       homes: [...this.#homes.values()],
-      born: [...this.#born].map(([node, commit]) => ({ node, commit })),
+      born: this.#born,
       restricted: steps.flatMap(({ step }) =>
         step.changes.flatMap(({ id, fields }) => (audienceIn(fields.audience) === 'learner' ? [] : [id])),
       ),

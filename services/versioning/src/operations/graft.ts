@@ -89,8 +89,8 @@ async function homesOf(tx: WriteTx, changes: readonly NodeChange[]): Promise<Rea
 async function restoredRows(tx: WriteTx, { step, revealed }: Grafted): Promise<{ node: string; what: number }[]> {
   const listed = new Set(step.changes.map(({ id }) => id));
   const rows: { node: string; what: number }[] = [];
-  for (let at = 0; at < revealed.length; at += 10_000) {
-    const homes = await tx.reads.homes(revealed.slice(at, at + 10_000));
+  for (let at = 0; at < revealed.length; at += 2_000) {
+    const homes = await tx.reads.homes(revealed.slice(at, at + 2_000));
     for (const { node, born } of homes) if (born !== null && !listed.has(node)) rows.push({ node, what: WHAT.added });
   }
   return rows;

@@ -113,7 +113,7 @@ export interface Advance {
   readonly history: readonly NodeCommit[];
   readonly homes: readonly Home[];
   /** Nodes of a hidden branch that this advance makes visible. */
-  readonly born: readonly { readonly node: string; readonly commit: string }[];
+  readonly born: readonly { readonly commit: string; readonly nodes: readonly string[] }[];
   /** Nodes that the commits keep from learners. */
   readonly restricted: readonly string[];
   /** Hashes of the bodies the commits brought in. */

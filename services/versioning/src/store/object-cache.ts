@@ -60,9 +60,12 @@ export class ObjectCache {
     return this.#cache.calculatedSize;
   }
 
-  /** Takes in objects that have just been committed. */
-  remember(objects: readonly Stored[]): void {
-    for (const stored of objects) this.#put(stored, decodeObject(stored));
+  /** Takes in objects that have just been committed; few are at hand at once, many come in by and by. */
+  async remember(objects: readonly Stored[]): Promise<void> {
+    for (const [i, stored] of objects.entries()) {
+      if (i >= 64) await turn();
+      this.#put(stored, decodeObject(stored));
+    }
   }
 
   #put(stored: Stored, object: TreeObject): void {

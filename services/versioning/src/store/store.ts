@@ -34,7 +34,7 @@ interface CourseAndBranch extends BranchRow {
 export function createStore(database: Database, outbox: Outbox, options: StoreOptions = {}): VersioningStore {
   const caches = options.caches ?? createCaches(options.objectCacheBytes);
   const onAdvance = (change: Advance): void => {
-    caches.objects.remember(change.objects);
+    void caches.objects.remember(change.objects);
     for (const commit of change.commits) {
       caches.commits.set(change.courseId + commit.hash, commit);
       const { hash, gen, parents } = commit;

@@ -173,6 +173,8 @@ async function insertBranch(
   return rows.length > 0;
 }
 
+const BORN_AT_ONCE = 2_000;
+
 async function advance(sql: TxSql, change: Advance): Promise<number> {
   const { courseId, branch, commits, objects, history, homes, born, bodies } = change;
   if (homes.length > 0) {
@@ -208,12 +210,10 @@ async function advance(sql: TxSql, change: Advance): Promise<number> {
     ])
     .catch(finishedMeanwhile);
   if (change.restricted.length > 0) await sql.rows(writes.restrict, [courseId, [...new Set(change.restricted)]]);
-  if (born.length > 0) {
-    await sql.rows(writes.setBorn, [
-      courseId,
-      born.map(({ node }) => node),
-      born.map(({ commit }) => fromHash(commit)),
-    ]);
+  for (const { commit, nodes } of born) {
+    // An import shows very many at once; the driver writes the parameters of a statement in one go.
+    for (let at = 0; at < nodes.length; at += BORN_AT_ONCE)
+      await sql.rows(writes.setBorn, [courseId, nodes.slice(at, at + BORN_AT_ONCE), fromHash(commit)]);
   }
   return moved?.log_seq ?? 0;
 }
