@@ -7,6 +7,7 @@ import { decodeText, safePath } from '../src/domain/archive.js';
 import type { PlannedNode } from '../src/domain/import-plan.js';
 import type { ImportReport } from '../src/domain/import-report.js';
 import { parseXml } from '../src/domain/olx/xml-parse.js';
+import { xmlOf } from '../src/domain/olx/xml.js';
 import { archiveFrom, readAll } from './support.js';
 
 const IMPORT = '0190a000-0000-7000-8000-000000000001';
@@ -432,6 +433,17 @@ describe('hostile and broken archives', () => {
     ]) {
       expect(safePath(evil)).toBeUndefined();
     }
+  });
+
+  it('keeps the source of a problem as it was written, in any language, and as XML that reads the same', async () => {
+    const { nodes } = await lesson(
+      `<problem url_name="p" note="„a“ &amp; 'b'&#10;c&#9;d &#13; &lt;e&gt; &quot;f&quot;"><p>学习 ελληνικά é &amp; &lt;x&gt; ]]&gt; 😀</p><![CDATA[<&]]><!-- c --></problem>`,
+    );
+    const { source } = nodes[3]?.content?.exercises?.[0]?.answers as { source: string };
+    expect(source).toContain('学习 ελληνικά é &amp; &lt;x&gt; ]]&gt; 😀');
+    expect(source).toContain("„a“ &amp; 'b'&#10;c&#9;d &#13; &lt;e&gt; &quot;f&quot;");
+    const again = await parseXml(source, () => Promise.resolve());
+    expect(again.root && xmlOf(again.root)).toBe(source);
   });
 
   it('neither crashes nor loses count on generated nonsense', async () => {

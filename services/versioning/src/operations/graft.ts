@@ -7,6 +7,7 @@ import { patchFields } from '../domain/fields.js';
 import { WHAT } from '../domain/history.js';
 import { allPlacements, findParents } from '../domain/index-trie.js';
 import { mayHold, type Counts } from '../domain/kinds.js';
+import type { Entry, NodeHead, NodeKind } from '../domain/objects.js';
 import { readEntries } from '../domain/list.js';
 import { ObjectPool } from '../domain/object-pool.js';
 import { walkNodes } from '../domain/walk.js';
@@ -96,6 +97,8 @@ async function restoredRows(tx: WriteTx, { step, revealed }: Grafted): Promise<{
   return rows;
 }
 
+const TOPS_AT_ONCE = 250;
+
 async function underParent(
   pool: ObjectPool,
   { from, head, input }: { readonly from: Commit; readonly head: Commit; readonly input: GraftInput },
@@ -109,8 +112,7 @@ async function underParent(
   const present = await findParents(pool, head.index, placements.keys());
   if (present.size > 0) return { outcome: 'taken', ids: [...present.keys()].slice(0, 20) };
   const tops = await readEntries(pool, hidden.children);
-  const heads = await Promise.all(tops.map((top) => pool.head(top.hash)));
-  const misfit = heads.find((top) => !mayHold(parent.kind, top.kind));
+  const misfit = await firstMisfit(pool, parent.kind, tops);
   if (misfit) return refused('/parentId', 'kind', `a ${misfit.kind} cannot be under a ${parent.kind}`);
   const list = await draft.list(parent);
   const after = input.after === '' ? await list.idAt(list.size - 1) : input.after;
@@ -131,6 +133,17 @@ async function underParent(
     step: { tree, changes: [...own, ...listed], sums: { changes, counts: plus(head.counts, from.counts) } },
     revealed: [...placements.keys()],
   };
+}
+
+/** The first of these nodes that cannot be under a parent of this kind. */
+async function firstMisfit(pool: ObjectPool, parent: NodeKind, tops: readonly Entry[]): Promise<NodeHead | undefined> {
+  for (let at = 0; at < tops.length; at += TOPS_AT_ONCE) {
+    await pool.turn();
+    const heads = await pool.heads(tops.slice(at, at + TOPS_AT_ONCE).map(({ hash }) => hash));
+    const misfit = heads.find(({ kind }) => !mayHold(parent, kind));
+    if (misfit) return misfit;
+  }
+  return undefined;
 }
 
 /** As many of the grafted nodes as an event lists, in document order. */

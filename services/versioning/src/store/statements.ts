@@ -18,6 +18,14 @@ function insertRequests(rows: string): string {
      FROM jsonb_to_recordset(${rows}::jsonb) AS r(actor text, key text, fingerprint text, result jsonb, kept text)`;
 }
 
+/** Adds objects ($1: course, $2: hashes, $3: kinds, $4: bytes); one that is there already counts as used now. */
+function insertObjects(formats: string): string {
+  return `INSERT INTO object (course_id, hash, kind, format, data, size, touched_at)
+       SELECT $1::uuid, x.hash, x.kind, x.format, x.data, length(x.data), now()
+       FROM unnest($2::bytea[], $3::smallint[], ${formats}::smallint[], $4::bytea[]) AS x(hash, kind, format, data) ORDER BY x.hash
+       ON CONFLICT (course_id, hash) DO UPDATE SET touched_at = excluded.touched_at`;
+}
+
 /**
  * Adds movements ($1: course) to the chain of the ref log, in order; none when there are none. `contents` are the hashes of what each says,
  * `moves` its columns with its number `n` from 1. The statement around it is WITH RECURSIVE: each row hashes the one before. See
@@ -197,10 +205,7 @@ export const writes = {
   advance: statement(
     'advance',
     `WITH RECURSIVE o AS (
-       INSERT INTO object (course_id, hash, kind, format, data, size, touched_at)
-       SELECT $1::uuid, x.hash, x.kind, x.format, x.data, length(x.data), now()
-       FROM unnest($2::bytea[], $3::smallint[], $16::smallint[], $4::bytea[]) AS x(hash, kind, format, data) ORDER BY x.hash
-       ON CONFLICT (course_id, hash) DO UPDATE SET touched_at = excluded.touched_at
+       ${insertObjects('$16')}
      ), c AS (
        INSERT INTO "commit" (course_id, hash, format, gen, root, index_root, parents, author_id, author_name, at, kind, message, change_set,
          added, removed, moved, edited, units, modules, lessons, assignments)
@@ -224,6 +229,7 @@ export const writes = {
      UPDATE branch SET head = $12::bytea WHERE branch_id = $11::uuid RETURNING (SELECT log_seq FROM l_end) AS log_seq`,
   ),
   // By an array and not by a join: where statistics say that no node is hidden, a join looks through the ids once for each one that is.
+  objects: statement('insert_objects', insertObjects('$5')),
   setBorn: statement(
     'set_born',
     `UPDATE node_home SET born = $3::bytea WHERE node_id = ANY($2::uuid[]) AND course_id = $1::uuid AND born IS NULL`,

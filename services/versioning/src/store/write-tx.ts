@@ -3,6 +3,7 @@ import type { NewEvent } from '@coursewright/platform/event';
 import { fromHash } from '@coursewright/platform/ids';
 import type { Outbox } from '@coursewright/platform/outbox';
 import { sqlState, type Statement, type TxSql } from '@coursewright/platform/sql';
+import type { Stored } from '../domain/objects.js';
 import { hashMove } from '../domain/ref-log.js';
 import type {
   Advance,
@@ -173,7 +174,28 @@ async function insertBranch(
   return rows.length > 0;
 }
 
+/** The driver writes the parameters of a statement in one go, and an import has very many. */
 const BORN_AT_ONCE = 2_000;
+const OBJECTS_AT_ONCE = 500;
+
+function inOrderOfBytes(objects: readonly Stored[]): Stored[] {
+  const byBytes = objects.map((object) => ({ object, bytes: fromHash(object.hash) }));
+  return byBytes.sort((a, b) => a.bytes.compare(b.bytes)).map(({ object }) => object);
+}
+
+function objectValues(objects: readonly Stored[]): {
+  hashes: Buffer[];
+  kinds: number[];
+  bytes: Buffer[];
+  formats: number[];
+} {
+  return {
+    hashes: objects.map(({ hash }) => fromHash(hash)),
+    kinds: objects.map(({ type }) => kindNumber(type)),
+    bytes: objects.map(({ data }) => Buffer.from(data, 'utf8')),
+    formats: objects.map(({ format }) => format),
+  };
+}
 
 async function advance(sql: TxSql, change: Advance): Promise<number> {
   const { courseId, branch, commits, objects, history, homes, born, bodies } = change;
@@ -190,12 +212,20 @@ async function advance(sql: TxSql, change: Advance): Promise<number> {
       });
     }
   }
+  // In the statement's own order, so that two transactions that add the same ones do not wait for each other in a ring.
+  const inOrder = objects.length > OBJECTS_AT_ONCE ? inOrderOfBytes(objects) : objects;
+  let next = 0;
+  for (; inOrder.length - next > OBJECTS_AT_ONCE; next += OBJECTS_AT_ONCE) {
+    const { hashes, kinds, bytes, formats } = objectValues(inOrder.slice(next, next + OBJECTS_AT_ONCE));
+    await sql.rows(writes.objects, [courseId, hashes, kinds, bytes, formats]);
+  }
+  const { hashes, kinds, bytes, formats } = objectValues(inOrder.slice(next));
   const [moved] = await sql
     .rows<{ log_seq: number | null }>(writes.advance, [
       courseId,
-      objects.map(({ hash }) => fromHash(hash)),
-      objects.map(({ type }) => kindNumber(type)),
-      objects.map(({ data }) => Buffer.from(data, 'utf8')),
+      hashes,
+      kinds,
+      bytes,
       JSON.stringify(commits.map(fromCommit)),
       history.map(({ node }) => node),
       history.map(({ gen }) => gen),
@@ -206,12 +236,11 @@ async function advance(sql: TxSql, change: Advance): Promise<number> {
       fromHash(change.head),
       requestRows(change.results),
       ...moveValues(change.moves),
-      objects.map(({ format }) => format),
+      formats,
     ])
     .catch(finishedMeanwhile);
   if (change.restricted.length > 0) await sql.rows(writes.restrict, [courseId, [...new Set(change.restricted)]]);
   for (const { commit, nodes } of born) {
-    // An import shows very many at once; the driver writes the parameters of a statement in one go.
     for (let at = 0; at < nodes.length; at += BORN_AT_ONCE)
       await sql.rows(writes.setBorn, [courseId, nodes.slice(at, at + BORN_AT_ONCE), fromHash(commit)]);
   }
