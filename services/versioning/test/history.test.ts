@@ -176,6 +176,24 @@ describe('an id that comes back as another kind', () => {
     );
   });
 
+  it('by an import that brings a whole course anew is counted, told and shown as what it has become', async () => {
+    await makeCourse(3);
+    const lesson = lessons.at(-1) ?? '';
+    const start = (await service.client.getCourse({ courseId }, owner)).head;
+    const content = await service.service('content', { sub: 'ivy' });
+    const from = `import/${newId()}`;
+    const ops = [remove(lesson), add(lesson, moduleId, NodeKind.ASSIGNMENT)];
+    await service.client.commit({ courseId, branch: from, start, ops, message: 'Again', kind: 'import' }, content);
+    const made = await service.client.graft({ courseId, from, start }, content);
+    expect(await counts()).toEqual({ units: 0, modules: 1, lessons: 2, assignments: 1 });
+    expect(await told()).toMatchObject({
+      changes: { added: 0, removed: 0, edited: 1 },
+      counts: { lessons: 2, assignments: 1 },
+      nodes: [{ id: lesson, kind: 'NODE_KIND_ASSIGNMENT', what: ['kind_changed'] }],
+    });
+    expect(await nodeAt('', lesson)).toMatchObject({ commit: made.commit, kind: NodeKind.ASSIGNMENT });
+  });
+
   it('with another source only is an edit', async () => {
     await makeCourse(1);
     const [lesson = ''] = lessons;
