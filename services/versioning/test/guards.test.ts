@@ -102,9 +102,15 @@ describe('a protected branch', () => {
     await service.client.createBranch({ courseId, name: 'release', protected: true }, admin);
     const { branch } = await imported();
     const { head } = await service.client.getBranch({ courseId, name: 'release' }, admin);
-    for (const start of ['', head])
+    // One import that would take the place of the whole tree, and one that would put its own unit beside what is there.
+    const fresh = `import/${newId()}`;
+    await commit([add({ id: newId(), parentId: courseId, kind: NodeKind.UNIT })], { branch: fresh }, content);
+    for (const [from, start] of [
+      [branch, head],
+      [fresh, ''],
+    ])
       await expectRefusal(
-        service.client.graft({ courseId, from: branch, branch: 'release', start }, content),
+        service.client.graft({ courseId, from: from ?? '', branch: 'release', start: start ?? '' }, content),
         'permission_denied',
         'BRANCH_PROTECTED',
       );
