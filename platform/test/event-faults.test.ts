@@ -5,12 +5,14 @@ import { EventsSinceResponse } from '@coursewright/proto/coursewright/common/v1/
 import { AppError } from '@coursewright/platform/errors';
 import { newId } from '@coursewright/platform/ids';
 import { inboxCommands } from '@coursewright/platform/inbox-commands';
-import { managerOf, streamOf } from '@coursewright/platform/nats';
+import { managerOf, openNats, streamOf } from '@coursewright/platform/nats';
 import { patiencePausesMs } from '@coursewright/platform/patience';
 import { openDatabase } from '@coursewright/platform/sql';
 import { eventually } from '@coursewright/platform/testing/eventually';
+import { openGate } from '@coursewright/platform/testing/gate';
+import { testServers } from '@coursewright/platform/testing/servers';
 import { hasOwn, startOwnNats } from './support/own-servers.js';
-import { Pair } from './support/pair.js';
+import { logger, Pair } from './support/pair.js';
 
 const mib = 1024 * 1024;
 let pair: Pair;
@@ -21,6 +23,8 @@ const two = (): [string, string] => [newId(), newId()].sort() as [string, string
 const poison = ({ data }: { data: Readonly<Record<string, unknown>> }): void => {
   if (data['poison'] === true) throw new Error('poison');
 };
+const unsent = async (): Promise<number> =>
+  (await pair.sourceDb.pool.query('SELECT 1 FROM outbox WHERE sent_at IS NULL')).rows.length;
 const mend = (courseId: string, seq: number, what: string): Promise<unknown> =>
   pair.sourceDb.pool.query('UPDATE outbox SET data = $3 WHERE course_id = $1 AND seq = $2', [
     courseId,
@@ -176,8 +180,7 @@ describe('the largest legal events', () => {
     const published = newId();
     await pair.say(published, 'over the broker', { rootFields, nodes });
     await eventually(async () => {
-      const { rows } = await pair.sourceDb.pool.query('SELECT 1 FROM outbox WHERE sent_at IS NULL');
-      expect(rows).toEqual([]);
+      expect(await unsent()).toBe(0);
       expect(await pair.heard(published)).toEqual(['over the broker']);
     });
   });
@@ -325,12 +328,16 @@ describe('a dead letter', () => {
 });
 
 describe('an event', () => {
-  it('that is enqueued while others are being published goes out right after them', async () => {
+  it.each([
+    ['others are being published goes out right after them', 'relay_mark'],
+    ['the outbox has just been found empty goes out at once', 'relay_unsent'],
+  ])('that is enqueued while %s', async (_when, point) => {
     await open();
     const pool = openDatabase({ url: pair.sourceDb.pool.options.connectionString! }).pool;
     const looks: number[] = [];
+    let isArmed = false;
     let markReached: () => void = () => undefined;
-    const marking = new Promise<void>((resolve) => (markReached = resolve));
+    const reached = new Promise<void>((resolve) => (markReached = resolve));
     let release: () => void = () => undefined;
     const released = new Promise<void>((resolve) => (release = resolve));
     pool.on('connect', (client) => {
@@ -338,18 +345,22 @@ describe('an event', () => {
       client.query = (async (...args: unknown[]) => {
         const { name } = args[0] as { name?: string };
         if (name === 'relay_unsent') looks.push(performance.now());
-        if (name === 'relay_mark') {
+        const result = await query(...args);
+        if (isArmed && name === point) {
           markReached();
           await released;
         }
-        return query(...args);
+        return result;
       }) as typeof client.query;
     });
     const relay = pair.newRelay(pool);
     try {
-      await pair.say(newId(), 'first');
       await relay.start();
-      await marking;
+      // By now nothing but an event wakes it.
+      await eventually(() => expect(looks.length).toBeGreaterThan(5));
+      isArmed = true;
+      if (point === 'relay_mark') await pair.say(newId(), 'first');
+      await reached;
       await pair.say(newId(), 'meanwhile');
       const before = looks.length;
       const at = performance.now();
@@ -357,6 +368,7 @@ describe('an event', () => {
       await eventually(() => expect(looks.length).toBeGreaterThan(before));
       expect(looks[before]! - at).toBeLessThan(100);
     } finally {
+      release();
       await relay.stop();
       await pool.end();
     }
@@ -386,6 +398,63 @@ describe('damage of the stream store', () => {
     await eventually(async () => expect(await manager.streams.info(streamOf(pair.source))).toBeDefined());
     await pair.say(course, 'after');
     await hear(course, ['before', 'lost with the stream', 'after']);
+  });
+
+  it('is told of while the stream cannot be made anew, and what happens meanwhile takes effect all the same', async () => {
+    await start();
+    const manager = await managerOf(await pair.nats.connected);
+    const subjects = [`cw.v1.${pair.source}.>`];
+    await pair.sayUnheard(course, 'lost with the stream');
+    // Another stream has its subjects, so that none of its name can be made.
+    await eventually(async () => {
+      await manager.streams.delete(streamOf(pair.source)).catch(() => undefined);
+      await manager.streams.add({ name: `${streamOf(pair.source)}_OTHER`, subjects });
+    });
+    await eventually(async () => expect(await pair.heard(course)).toEqual(['before', 'lost with the stream']), 7_000);
+    await eventually(() => expect([pair.relay.isWell(), pair.consumer.isFollowing()]).toEqual([false, false]), 5_000);
+    await pair.sayUnheard(course, 'while there is none');
+    const all = ['before', 'lost with the stream', 'while there is none'];
+    await eventually(async () => expect(await pair.heard(course)).toEqual(all), 15_000);
+    await manager.streams.delete(`${streamOf(pair.source)}_OTHER`);
+    await hear(course, all);
+  });
+
+  it('that leaves events waiting is told of after some seconds, and they go out when they can', async () => {
+    await start();
+    const manager = await managerOf(await pair.nats.connected);
+    await manager.streams.update(streamOf(pair.source), { max_msgs: 1 });
+    await pair.say(course, 'held back');
+    await eventually(() => expect(pair.relay.isWell()).toBe(false), 8_000);
+    expect(await unsent()).toBe(1);
+    // The relay, which brings its stream up to date at each failure, may put back at the same moment what it has just read.
+    await eventually(async () => {
+      await manager.streams.update(streamOf(pair.source), { max_msgs: -1 });
+      expect(await unsent()).toBe(0);
+    });
+    await hear(course, ['before', 'held back']);
+  });
+
+  it('that was mended while nobody looked, by another process on the same durable, is noticed', async () => {
+    const way = await openGate(testServers().nats);
+    try {
+      const { username, password } = new URL(testServers().nats);
+      await start({ natsUrl: Object.assign(new URL(way.url), { username, password }).href });
+      const past = openNats(testServers().nats, 'test', logger);
+      const manager = await managerOf(await past.connected);
+      const { created, config } = await manager.consumers.info(streamOf(pair.source), `own--${pair.source}`);
+      await eventually(() => expect(Date.now() - Date.parse(created)).toBeGreaterThan(5_000));
+      await pair.sayUnheard(course, 'lost with the durable');
+      await way.cut();
+      await manager.consumers.delete(streamOf(pair.source), `own--${pair.source}`);
+      await manager.consumers.add(streamOf(pair.source), config);
+      await past.close();
+      await way.mend();
+      await hear(course, ['before', 'lost with the durable']);
+    } finally {
+      await pair.close();
+      pair = { close: async () => undefined } as Pair;
+      await way.close();
+    }
   });
 
   it('by deleting a durable is noticed and mended within seconds', async () => {
