@@ -195,6 +195,31 @@ describe('a drop that is owed', () => {
     await way.close();
   });
 
+  it('ends within seconds what a process serves that cannot ask what is owed', async () => {
+    const [prefix, name] = [newId(), newId()];
+    const [toRedis, toDatabase] = [await openGate(testServers().redis), await openGate(test.url)];
+    const url = Object.assign(new URL(test.url), { host: new URL(toDatabase.url).host }).href;
+    const blind = openDatabase({ url });
+    const reader = openCache(testServers().redis, prefix, logger, { database: blind, patienceMs: 5_000 });
+    const writer = cacheOf(toRedis.url, prefix);
+    try {
+      await write(writer, name, 'old');
+      await eventually(async () => expect(await owed()).toBe(0));
+      await warm(reader, name);
+      // The one cannot pay what it owes, the other cannot see it.
+      await toRedis.cut();
+      await toDatabase.cut();
+      await eventually(() => expect(writer.isUp()).toBe(false));
+      await write(writer, name, 'new');
+      await eventually(async () => expect(await read(reader, name)).toBe('new'), 4_000);
+    } finally {
+      await reader.close();
+      await blind.close();
+      await toRedis.close();
+      await toDatabase.close();
+    }
+  });
+
   it('is paid soon after Redis has only paused, and lists come from the cache again without a new connection', async () => {
     const name = newId();
     const way = await openGate(testServers().redis);
