@@ -1,10 +1,12 @@
 import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { commonPrunings, prune } from '@coursewright/platform/housekeeping';
+import { commonPrunings, housekeeping, prune } from '@coursewright/platform/housekeeping';
 import { newId } from '@coursewright/platform/ids';
+import { createLogger } from '@coursewright/platform/logger';
 import { rememberCommand, takeCommand } from '@coursewright/platform/requests';
 import type { Command } from '@coursewright/platform/rpc-call';
 import { openDatabase, type PgDatabase } from '@coursewright/platform/sql';
+import { eventually } from '@coursewright/platform/testing/eventually';
 import { createTestDatabase, type TestDatabase } from '@coursewright/platform/testing/servers';
 
 const commonSql = readFileSync(new URL('../sql/common.sql', import.meta.url), 'utf8');
@@ -170,6 +172,38 @@ describe('the database port', () => {
       const seconds = (performance.now() - started) / 1000;
       expect(await counts()).toEqual([0, 2, 0]);
       expect(30_000 / seconds).toBeGreaterThan(2_000);
+    });
+
+    it('steps over what another replica is deleting, and deletes the rest', async () => {
+      await database.pool.query('DELETE FROM outbox');
+      await fill(100);
+      const outbox = commonPrunings[1]!;
+      await database.tx(async (sql) => {
+        await sql.rows({ name: 'held', text: 'SELECT seq FROM outbox WHERE seq <= 10 FOR UPDATE' });
+        expect(await prune(database, outbox)).toBe(true);
+        expect((await counts())[1]).toBe(10);
+      });
+      expect(await prune(database, outbox)).toBe(true);
+      expect((await counts())[1]).toBe(0);
+    });
+
+    it('goes on at once when a round could not take all that waits', async () => {
+      await database.pool.query('CREATE TABLE batch (n integer)');
+      // The first batch is full, and takes as long as a whole round may last; the next one is the last.
+      const isFirst = 'NOT EXISTS (SELECT FROM batch)';
+      const slowly = {
+        name: 'prune_slowly',
+        text: `INSERT INTO batch SELECT CASE WHEN ${isFirst} THEN 5000 ELSE 0 END
+               FROM pg_sleep(CASE WHEN ${isFirst} THEN 5.1 ELSE 0 END) RETURNING n`,
+      };
+      const keeper = housekeeping(database, [slowly], createLogger('test', 'silent'));
+      await keeper.start?.();
+      try {
+        const batches = { name: 'count_batches', text: 'SELECT count(*) AS n FROM batch' };
+        await eventually(async () => expect(await database.rows(batches)).toEqual([{ n: 2 }]), 10_000);
+      } finally {
+        await keeper.stop?.();
+      }
     });
 
     it('finds what it deletes by an index, whatever the table holds', async () => {
