@@ -124,15 +124,16 @@ describe('ids of new items', () => {
   it('differ between authors, lessons and commands that use the same key', async () => {
     const doc = { materials: [text('mine')] };
     const ids = new Set<string | undefined>();
-    for (const who of [actor('author', 'ann'), actor('author', 'bob')]) {
-      for (let n = 0; n < 2; n++) {
-        lesson = newId();
-        fakes.addLesson(course, lesson);
-        fakes.commands.clear();
-        ids.add(parsed(await save(doc, { who, key: '1' }))['materials']?.[0]?.id);
-      }
-    }
-    expect(ids.size).toBe(4);
+    const lessons = [newId(), newId()];
+    for (const who of [actor('author', 'ann'), actor('author', 'bob')])
+      for (const id of lessons)
+        for (const key of ['1', '2']) {
+          lesson = id;
+          fakes.addLesson(course, lesson);
+          fakes.commands.clear();
+          ids.add(parsed(await save(doc, { who, key }))['materials']?.[0]?.id);
+        }
+    expect(ids.size).toBe(8);
   });
 
   it('are the same when the same command comes again, also after a first attempt that ended half-way', async () => {
