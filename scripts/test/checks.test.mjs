@@ -114,8 +114,11 @@ describe('the text of the repository', () => {
       "cd '/wor" + "k/here'",
       '// TO' + 'DO later',
       'a/work/b',
+      `${'<'.repeat(7)} HEAD`,
+      '='.repeat(7),
+      `${'>'.repeat(7)} 1a2b3c4 (Another thought)`,
     ].join('\n');
-    expect(offences(text).map(({ line }) => line)).toEqual([2, 3, 4]);
+    expect(offences(text).map(({ line }) => line)).toEqual([2, 3, 4, 6, 7, 8]);
   });
 
   it('has a median length', () => {

@@ -14,6 +14,7 @@ export const forbidden = [
   { pattern: /registry\.(npmj[s]|yarnpk[g])|artifactor[y]|verdacci[o]|repo1\.mave[n]/i, why: 'names a registry' },
   { pattern: /(^|[\s"'`(=:])\/work\//, why: 'names a path of one machine' },
   { pattern: /\b(TO[D]O|FIX[M]E)\b/, why: 'puts something off' },
+  { pattern: /^(<{7}|>{7}|={7})( |$)/, why: 'is left over from a merge' },
 ];
 
 function* walk(folder) {
