@@ -3,6 +3,9 @@ import { setImmediate } from 'node:timers/promises';
 /** Longest that one piece of work goes on before others have their turn. */
 const turnMs = 8;
 
+/** What a pace answers to all that may go on: most of a million pieces of work wait for nothing. */
+export const AT_ONCE: Promise<void> = Promise.resolve();
+
 /**
  * For a loop over many pieces of work, none of them long: awaited after each, it lets other work of the process in whenever 8 ms
  * have passed since the last time. Pieces that are begun side by side stand in line and go on one by one: let go together, a thousand of
@@ -10,7 +13,7 @@ const turnMs = 8;
  */
 export function createPace(): () => Promise<void> {
   let since = performance.now();
-  let line: Promise<void> = atOnce;
+  let line: Promise<void> = AT_ONCE;
   const isDue = (): boolean => performance.now() - since >= turnMs;
   const rest = async (before: Promise<void>): Promise<void> => {
     await before;
@@ -20,8 +23,5 @@ export function createPace(): () => Promise<void> {
     await setImmediate();
     since = performance.now();
   };
-  return () => (isDue() ? (line = rest(line)) : atOnce);
+  return () => (isDue() ? (line = rest(line)) : AT_ONCE);
 }
-
-/** One for all that go on: most of a million pieces of work wait for nothing. */
-const atOnce = Promise.resolve();

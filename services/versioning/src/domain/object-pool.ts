@@ -1,4 +1,5 @@
 import { AppError } from '@coursewright/platform/errors';
+import { AT_ONCE } from '@coursewright/platform/pace';
 import {
   encodeObject,
   type IndexObject,
@@ -13,8 +14,6 @@ interface Waiter {
   resolve(object: TreeObject): void;
   reject(error: unknown): void;
 }
-
-const AT_ONCE = Promise.resolve();
 
 /**
  * The objects that one piece of work has read and made. Requests made in one turn of the event loop share one call of the
@@ -49,14 +48,21 @@ export class ObjectPool {
     return this.#reader.turn?.() ?? AT_ONCE;
   }
 
+  /** As `turn`, for the shortest of steps: undefined when nobody else has to be let in, so that there is nothing to wait for. */
+  dueTurn(): Promise<void> | undefined {
+    const turn = this.turn();
+    return turn === AT_ONCE ? undefined : turn;
+  }
+
   /** All of these objects in the order asked for, in one call of the reader. Throws internal `OBJECT_MISSING`. */
   async many(hashes: readonly string[]): Promise<TreeObject[]> {
     const objects = hashes.map((hash) => this.#known.get(hash));
     const unknown = hashes.filter((_, i) => objects[i] === undefined);
     if (unknown.length > 0) {
       const found = await this.#reader.getMany(unknown);
-      for (const [i, hash] of hashes.entries()) {
+      for (let i = 0; i < hashes.length; i++) {
         if (objects[i] !== undefined) continue;
+        const hash = hashes[i] as string;
         const object = found.get(hash);
         if (!object) throw new AppError('internal', 'OBJECT_MISSING', { hash });
         this.#known.set(hash, object);
@@ -68,10 +74,10 @@ export class ObjectPool {
 
   /** As `many`, for the heads of nodes. */
   async heads(hashes: readonly string[]): Promise<NodeHead[]> {
-    return (await this.many(hashes)).map((object, i) => {
-      if (object.type !== 'node') throw wrongKind(hashes[i] as string);
-      return object;
-    });
+    const objects = await this.many(hashes);
+    const stray = objects.findIndex(({ type }) => type !== 'node');
+    if (stray >= 0) throw wrongKind(hashes[stray] as string);
+    return objects as NodeHead[];
   }
 
   /** As `get`, for a node's head. Throws internal `OBJECT_KIND` when the object is of another kind. */

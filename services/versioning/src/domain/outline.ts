@@ -1,6 +1,6 @@
-import { listSize, readStarts } from './list.js';
+import { INLINE, listSize, readStarts, type ListStart } from './list.js';
 import type { ObjectPool } from './object-pool.js';
-import type { NodeHead } from './objects.js';
+import type { Entry, NodeHead } from './objects.js';
 import { ANSWER_BYTES, Pace, weightOf } from './sizes.js';
 import { EVERYTHING, isSeen, SeenList, type Viewer } from './viewer.js';
 
@@ -65,31 +65,55 @@ interface Reading {
 /** Counts the children of a level's nodes, and lists those of the nodes that are open. */
 async function fillLevel(reading: Reading, level: readonly Draft[], depth: number | null): Promise<void> {
   const { pool, viewer, room } = reading;
-  const sizes = await readStarts(
+  // Of the thousand leaves of a page nothing is asked.
+  const parents = level.filter(({ head }) => head.children !== null);
+  if (parents.length === 0) return;
+  const isOpen = ({ head: { kind } }: Draft): boolean =>
+    depth === null ? kind === 'course' || kind === 'unit' : depth > 0;
+  // A short list is one object, which also says how long it is.
+  const starts = await readStarts(
     pool,
-    level.map(({ head }) => ({ list: head.children, limit: 0 })),
+    parents.map((node) => ({ list: node.head.children, limit: isOpen(node) ? INLINE : 0 })),
   );
   let left = room.nodes;
-  const open = level.flatMap((node, i) => {
-    const list = new SeenList(viewer, node.head.id, sizes[i]?.size ?? 0);
+  const open: Open[] = [];
+  for (let i = 0; i < parents.length; i++) {
+    const [node, { size, entries }] = [parents[i] as Draft, starts[i] as ListStart];
+    const list = new SeenList(viewer, node.head.id, size);
     node.childCount = list.size;
-    const isOpen = depth === null ? node.head.kind === 'course' || node.head.kind === 'unit' : depth > 0;
-    if (!isOpen || list.size === 0) return [];
+    if (!isOpen(node) || list.size === 0) continue;
     node.next = list.restFrom(0);
     const count = Math.min(list.size, OUTLINE_CHILDREN, left);
     left -= count;
-    return count === 0 ? [] : [{ node, list, count }];
-  });
-  if (open.length === 0 || room.bytes <= 0) return;
-  const starts = await readStarts(
-    pool,
-    open.map(({ node, list, count }) => ({ list: node.head.children, limit: count + list.stored - list.size })),
-  );
-  const wanted = open.flatMap(({ node, list, count }, i) => {
-    const seen = (starts[i]?.entries ?? []).map(({ hash }, place) => ({ node, list, place, hash }));
-    return seen.filter(({ place }) => list.has(place)).slice(0, count);
-  });
-  await listChildren(reading, wanted);
+    if (count > 0) open.push({ node, list, count, entries });
+  }
+  if (open.length > 0 && room.bytes > 0) await listChildren(reading, await childrenOf(pool, open));
+}
+
+/** A node whose children are listed, with the first of them. */
+interface Open {
+  readonly node: Draft;
+  readonly list: SeenList;
+  readonly count: number;
+  entries: readonly Entry[];
+}
+
+/** The children that are to be listed, those of long lists read together. */
+async function childrenOf(pool: ObjectPool, open: readonly Open[]): Promise<Wanted[]> {
+  const needs = ({ list, count }: Open): number => count + list.stored - list.size;
+  const long = open.filter((one) => one.entries.length < needs(one));
+  const asks = long.map((one) => ({ list: one.node.head.children, limit: needs(one) }));
+  const starts = asks.length === 0 ? [] : await readStarts(pool, asks);
+  for (const [i, one] of long.entries()) one.entries = starts[i]?.entries ?? [];
+  const wanted: Wanted[] = [];
+  for (const { node, list, count, entries } of open) {
+    for (let place = 0, taken = 0; place < entries.length && taken < count; place++) {
+      if (!list.has(place)) continue;
+      wanted.push({ node, list, place, hash: (entries[place] as Entry).hash });
+      taken++;
+    }
+  }
+  return wanted;
 }
 
 interface Wanted {
@@ -105,7 +129,8 @@ async function listChildren({ pool, viewer, room, pace }: Reading, wanted: reado
     const part = wanted.slice(at, at + pace.next(room.bytes));
     await pool.turn();
     const heads = await pool.heads(part.map(({ hash }) => hash));
-    for (const [i, { node, list, place }] of part.entries()) {
+    for (let i = 0; i < part.length; i++) {
+      const { node, list, place } = part[i] as Wanted;
       const head = heads[i] as NodeHead;
       const weight = pace.took(NODE + weightOf(head.fields));
       if (weight > room.bytes) {

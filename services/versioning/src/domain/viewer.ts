@@ -28,8 +28,12 @@ export function audienceOf(head: NodeHead, parent: Audience): Audience {
 
 /** Whether the viewer sees a node whose parent he sees. */
 export function isSeen(viewer: Viewer, head: NodeHead): boolean {
-  return sees(viewer.audience, audienceIn(head.fields.audience));
+  return viewer.audience === EVERYTHING.audience || sees(viewer.audience, audienceIn(head.fields.audience));
 }
+
+// Most lists hide nothing, and a page of a course has a thousand of them.
+const NOTHING: readonly number[] = [];
+const NOWHERE: ReadonlySet<number> = new Set();
 
 /** A list of children as a viewer has it. Positions in the list as it is stored are called places here. */
 export class SeenList {
@@ -41,8 +45,8 @@ export class SeenList {
   readonly stored: number;
 
   constructor(viewer: Viewer, parent: string, stored: number) {
-    this.#hidden = viewer.hidden.get(parent) ?? [];
-    this.#places = new Set(this.#hidden);
+    this.#hidden = viewer.hidden.get(parent) ?? NOTHING;
+    this.#places = this.#hidden === NOTHING ? NOWHERE : new Set(this.#hidden);
     this.stored = stored;
     this.size = stored - this.#hidden.length;
   }
