@@ -121,7 +121,7 @@ describe('an edit', () => {
     const heard: string[] = [];
     const { host: servers, username: user, password: pass } = new URL(system.servers.nats);
     const nats = await connect({ servers, user, pass });
-    const outside = nats.subscribe(`cw.v1.versioning.committed.${course.id}`, {
+    const outside = nats.subscribe(`cw.v1.versioning.committed.*.${course.id}`, {
       callback: (_error, message) => void heard.push(message.string()),
     });
     await nats.flush();
@@ -212,7 +212,7 @@ describe('a learner', () => {
 
   it('sees no draft that somebody calls published on the bus', async () => {
     const course = await makeCourse(api, 'Forged', 1);
-    const subject = `cw.v1.versioning.published.${course.id}`;
+    const subject = `cw.v1.versioning.published.${course.id.slice(-1)}.${course.id}`;
     const { host: servers } = new URL(system.servers.nats);
     await expect(connect({ servers, reconnect: false })).rejects.toThrow(/authorization/i);
     for (const user of ['subscriber', 'catalog', 'gateway'] as const) {

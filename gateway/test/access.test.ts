@@ -268,7 +268,7 @@ describe('what is known of roles', () => {
     const { host: servers, username: user, password: pass } = new URL(testServers().nats);
     const nats = await connect({ servers, user, pass });
     await eventually(async () => {
-      nats.publish(`cw.v1.catalog.course-changed.${courseId}`, '{}');
+      nats.publish(`cw.v1.catalog.course-changed.${courseId.slice(-1)}.${courseId}`, '{}');
       await nats.flush();
       expect((await read()).status).toBe(404);
     }, 3_000);

@@ -35,7 +35,7 @@ async function told(asked: ReturnType<typeof ask>) {
 async function forget(id: string): Promise<void> {
   const { host: servers, username: user, password: pass } = new URL(testServers().nats);
   const nats = await connect({ servers, user, pass });
-  nats.publish(`cw.v1.catalog.course-changed.${id}`, '{}');
+  nats.publish(`cw.v1.catalog.course-changed.${id.slice(-1)}.${id}`, '{}');
   await nats.close();
   await eventually(async () => {
     const asked = system.catalog.accessAsked.length;

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { Redis } from 'ioredis';
+import type { Leases } from './leases.js';
 import type { Logger } from './logger.js';
 import { counter } from './metrics.js';
 import { OwedDrops } from './owed-drops.js';
@@ -12,7 +13,7 @@ export interface Cache {
   through<T>(key: string, options: ThroughOptions, load: () => Promise<T>): Promise<T>;
   /**
    * Makes everything under these tags unreachable once the transaction has committed. The drop is owed from that transaction on: while it
-   * has not reached Redis, this process serves nothing under it, and others stop within 200 ms (2 s while the database does not answer
+   * has not reached Redis, this process serves nothing under it, and others stop within a second (3 s while the database does not answer
    * them), whatever is killed or restarted in between.
    */
   drop(sql: TxSql, tags: readonly string[]): void;
@@ -31,6 +32,8 @@ export interface ThroughOptions {
 export interface CacheOptions {
   /** Where drops are owed; needed for tags. */
   readonly database?: Database;
+  /** Whose heartbeat asks for what is owed; without it this cache looks by itself, five times a second. */
+  readonly leases?: Leases;
   /** A cache that answers later than this is no faster than loading. */
   readonly patienceMs?: number;
 }
@@ -63,7 +66,7 @@ class RedisCache implements Cache {
   private connectedAt = Infinity;
 
   constructor(url: string, prefix: string, options: CacheOptions & { readonly logger: Logger }) {
-    const { logger, database, patienceMs = usualPatienceMs } = options;
+    const { logger, database, leases, patienceMs = usualPatienceMs } = options;
     const redis = new Redis(url, {
       keyPrefix: `${prefix}:`,
       commandTimeout: patienceMs,
@@ -84,7 +87,8 @@ class RedisCache implements Cache {
       this.connectedAt = performance.now();
       void this.owed?.look().then(() => this.owed?.look());
     });
-    if (database !== undefined) this.owed = new OwedDrops({ database, logger, drop: (tags) => this.setVersions(tags) });
+    if (database !== undefined)
+      this.owed = new OwedDrops({ database, leases, logger, drop: (tags) => this.setVersions(tags) });
   }
 
   async through<T>(key: string, options: ThroughOptions, load: () => Promise<T>): Promise<T> {

@@ -115,6 +115,8 @@ export interface ServiceConfig {
   readonly opsToken?: string | undefined;
   /** Resident memory that the process may take, in MiB. */
   readonly memoryLimitMib?: number | undefined;
+  /** Name of this replica among those of its service, such as catalog-2; the service's name unless told. */
+  readonly instance?: string | undefined;
   readonly otlpEndpoint: string | undefined;
   readonly logLevel: string;
 }
@@ -134,6 +136,7 @@ export function readServiceConfig(reader: EnvReader): ServiceConfig {
     tokenKeys: reader.json('INTERNAL_TOKEN_JWKS'),
     opsToken: reader.secret('OPS_TOKEN', 24),
     memoryLimitMib: reader.optionalInteger('MEMORY_LIMIT_MIB'),
+    instance: reader.optional('INSTANCE'),
     otlpEndpoint: reader.optional('OTEL_EXPORTER_OTLP_ENDPOINT'),
     logLevel: reader.text('LOG_LEVEL', 'info'),
   };

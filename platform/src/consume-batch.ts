@@ -1,9 +1,11 @@
-import type { ConsumerMessages, JsMsg } from '@nats-io/jetstream';
+import type { JsMsg } from '@nats-io/jetstream';
 import type { Event } from './event.js';
 import type { Inbox } from './inbox.js';
 import { EffectError, type Outcome } from './inbox-effects.js';
+import type { Lease } from './leases.js';
 import type { Logger } from './logger.js';
 import { counter, latency } from './metrics.js';
+import { partitionOf } from './partitions.js';
 import { contextFrom, inSpan, SpanKind } from './telemetry.js';
 
 export interface BatchOptions {
@@ -12,8 +14,12 @@ export interface BatchOptions {
   readonly source: string;
   readonly inbox: Inbox;
   readonly logger: Logger;
-  /** Called with each message that arrives. */
-  readonly onMessage?: () => void;
+}
+
+interface Waiting {
+  readonly message: JsMsg;
+  /** Of the partition that it came from. */
+  readonly lease: Lease;
 }
 
 interface Delivered {
@@ -21,37 +27,63 @@ interface Delivered {
   readonly event: Event;
 }
 
+/** Makes batches of what the partitions of a source bring. */
+export interface Batcher {
+  push(message: JsMsg, lease: Lease): void;
+  /** Resolves once nothing that came under a lease is under way any more. */
+  idle(lease: Lease): Promise<void>;
+}
+
 const batchSize = 100;
 const lingerMs = 10;
 const effectDelay = latency('event_effect_delay_seconds', 'Time from an event to its effect', ['source', 'type']);
 const outcomes = counter('event_outcomes_total', 'What became of delivered events', ['source', 'outcome']);
 
-/** Takes messages in batches until they end. */
-export async function pump(messages: ConsumerMessages, options: BatchOptions): Promise<void> {
-  let waiting: JsMsg[] = [];
+/** Messages of all partitions that this process holds share transactions. Those of a lease that is held no longer go back at once. */
+export function createBatcher(options: BatchOptions): Batcher {
+  let waiting: Waiting[] = [];
+  let under: readonly Waiting[] = [];
   let working: Promise<void> | undefined;
   let lastBatch = 0;
+  const idlers: { readonly lease: Lease; readonly resolve: () => void }[] = [];
+  const isBusyWith = (lease: Lease): boolean => [...waiting, ...under].some((one) => one.lease === lease);
+  const releaseIdlers = (): void => {
+    for (const idler of idlers.filter(({ lease }) => !isBusyWith(lease))) {
+      idlers.splice(idlers.indexOf(idler), 1);
+      idler.resolve();
+    }
+  };
   const drain = async (): Promise<void> => {
     while (waiting.length > 0) {
       // Alone, an event takes effect at once; in a stream of them a little patience makes one transaction of many.
       const rest = lingerMs - (performance.now() - lastBatch);
       if (rest > 0 && waiting.length < batchSize) await new Promise((resolve) => setTimeout(resolve, rest));
       lastBatch = performance.now();
-      const batch = waiting.slice(0, batchSize);
+      under = waiting.slice(0, batchSize);
       waiting = waiting.slice(batchSize);
-      await takeBatch(batch, options);
+      try {
+        const ours = under.filter(({ lease }) => lease.isHeld());
+        for (const { message, lease } of under) if (!lease.isHeld()) message.nak();
+        await takeBatch(
+          ours.map(({ message }) => message),
+          options,
+        );
+      } catch (error) {
+        options.logger.error({ err: error, source: options.source }, 'event batch failed');
+      }
+      under = [];
+      releaseIdlers();
     }
     working = undefined;
   };
-  for await (const message of messages) {
-    options.onMessage?.();
-    waiting.push(message);
-    working ??= drain().catch((error: unknown) => {
-      working = undefined;
-      options.logger.error({ err: error, source: options.source }, 'event batch failed');
-    });
-  }
-  await working;
+  return {
+    push(message, lease) {
+      waiting.push({ message, lease });
+      working ??= drain();
+    },
+    idle: (lease) =>
+      isBusyWith(lease) ? new Promise((resolve) => idlers.push({ lease, resolve })) : Promise.resolve(),
+  };
 }
 
 async function takeBatch(batch: readonly JsMsg[], options: BatchOptions): Promise<void> {
@@ -181,7 +213,7 @@ export function readEvent(source: string, message: Pick<JsMsg, 'headers' | 'stri
   const header = (name: string): string => message.headers?.get(name) ?? '';
   const seq = Number(header('ce-courseseq'));
   const at = new Date(header('ce-time'));
-  const [, , from, type, courseId] = message.subject.split('.');
+  const [, , from, type, partition, courseId] = message.subject.split('.');
   if (
     from !== source ||
     header('ce-source') !== `/coursewright/${source}` ||
@@ -189,6 +221,7 @@ export function readEvent(source: string, message: Pick<JsMsg, 'headers' | 'stri
     header('Nats-Stream') !== '' ||
     !type ||
     !courseId ||
+    partition !== partitionOf(courseId) ||
     header('ce-id') === '' ||
     !Number.isSafeInteger(seq) ||
     seq < 1 ||

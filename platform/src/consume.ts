@@ -1,18 +1,22 @@
-import { AckPolicy, DeliverPolicy, type ConsumerMessages } from '@nats-io/jetstream';
-import { nanos, type NatsConnection } from '@nats-io/transport-node';
-import { pump, type BatchOptions } from './consume-batch.js';
+import type { ConsumerMessages } from '@nats-io/jetstream';
+import type { NatsConnection } from '@nats-io/transport-node';
+import { createBatcher, type BatchOptions } from './consume-batch.js';
+import { lookAtDurables, openDurable } from './durables.js';
 import { followCatchUp } from './follow-catch-up.js';
+import type { Lease, Leases, Share } from './leases.js';
 import { gauge } from './metrics.js';
-import { isNotThere, jetStreamOf, managerOf, streamOf, type Nats } from './nats.js';
+import type { Nats } from './nats.js';
+import { partitionOf, PARTITIONS } from './partitions.js';
 
 export interface ConsumerOptions extends BatchOptions {
   readonly nats: Nats;
+  readonly leases: Leases;
 }
 
 export interface EventConsumer {
   start(): Promise<void>;
   stop(): Promise<void>;
-  /** False while events come by the source's watermarks only, or not at all: the durable is lost, or the source does not answer. */
+  /** False while events of partitions held here come by the source's watermarks only, or not at all: the durable is lost, or the source does not answer. */
   isFollowing(): boolean;
 }
 
@@ -20,95 +24,152 @@ const catchUpEveryMs = 5 * 60 * 1000;
 /** While there is no stream to read. */
 const catchUpWithoutStreamMs = 10_000;
 const lookEveryMs = 2_000;
-const looksWithoutProgress = 3;
+const reopenMs = 500;
 const following = gauge('event_consumer_up', 'Whether events of a source come by the broker', ['source']);
 
-/**
- * Takes all events of one source and hands them to the inbox in batches.
- * JetStream only brings them sooner: what it loses, the source's watermarks bring at start, whenever the durable was lost, after each
- * reconnect and every 5 minutes.
- */
-export function createConsumer(options: ConsumerOptions): EventConsumer {
-  const { logger, nats, source } = options;
-  const catchUp = followCatchUp(options);
-  let stopping = false;
-  let isOpen = false;
-  let messages: ConsumerMessages | undefined;
-  let running: Promise<void> = Promise.resolve();
-  let timer: NodeJS.Timeout | undefined;
-  const note = (open: boolean): void => {
-    isOpen = open;
-    following.set({ source }, open ? 1 : 0);
-  };
-
-  const run = async (): Promise<void> => {
-    let complained = false;
-    let lastCatchUp = performance.now();
-    while (!stopping) {
-      try {
-        const connection = await nats.connected;
-        messages = await openMessages(connection, options);
-        complained = false;
-        if (stopping) break;
-        note(true);
-        catchUp.soon();
-        void stopWhenLost(messages);
-        const watch = watchDurable(messages, connection, options);
-        await pump(messages, { ...options, onMessage: watch.onMessage }).finally(watch.stop);
-        // Whatever was lost with the durable is fetched now, not when the stream is back.
-        if (!stopping) catchUp.soon();
-      } catch (error) {
-        if (!stopping && !complained) logger.warn({ source, reason: String(error) }, 'event stream not ready');
-        complained = true;
-        if (nats.isUp() && performance.now() - lastCatchUp > catchUpWithoutStreamMs) {
-          lastCatchUp = performance.now();
-          catchUp.soon();
-        }
-      }
-      note(false);
-      if (!stopping) await new Promise((resolve) => setTimeout(resolve, 500));
-    }
-  };
-  return {
-    async start() {
-      note(false);
-      // Also without NATS: a gRPC-only catch-up keeps projections right while the broker is away.
-      catchUp.soon();
-      timer = setInterval(() => catchUp.soon(), catchUpEveryMs);
-      running = run();
-    },
-    async stop() {
-      stopping = true;
-      clearInterval(timer);
-      await messages?.close();
-      if (nats.isUp()) await running;
-      await catchUp.stop();
-    },
-    isFollowing: () => isOpen && nats.isUp() && catchUp.isWell(),
-  };
+/** A partition that this process holds. */
+interface Feed {
+  readonly lease: Lease;
+  messages: ConsumerMessages | undefined;
+  /** Messages that came since they were opened. */
+  received: number;
 }
 
-const durableOf = (options: ConsumerOptions): string => `${options.consumer}--${options.source}`;
+/**
+ * Takes all events of one source and hands them to the inbox in batches, each of the source's partitions at one replica at a time.
+ * JetStream only brings them sooner: what it loses, the source's watermarks bring when a partition is taken over, whenever a durable was
+ * lost, after each reconnect and every 5 minutes.
+ */
+export function createConsumer(options: ConsumerOptions): EventConsumer {
+  return new PartitionedConsumer(options);
+}
 
-/** Opens the durable, making it when it is not there (first start, wiped server). Throws while the stream does not exist yet. */
-async function openMessages(connection: NatsConnection, options: ConsumerOptions): Promise<ConsumerMessages> {
-  const stream = streamOf(options.source);
-  const durable = durableOf(options);
-  const manager = await managerOf(connection);
-  await manager.consumers.add(stream, {
-    durable_name: durable,
-    ack_policy: AckPolicy.Explicit,
-    deliver_policy: DeliverPolicy.All,
-    ack_wait: nanos(30_000),
-    max_ack_pending: 1_000,
-    max_deliver: -1,
-  });
-  const consumer = await jetStreamOf(connection).consumers.get(stream, durable);
-  return consumer.consume({ max_messages: 500, expires: 10_000, idle_heartbeat: 2_000 });
+class PartitionedConsumer implements EventConsumer {
+  private readonly feeds = new Map<string, Feed>();
+  private readonly batcher;
+  private readonly catchUp;
+  private share: Share | undefined;
+  private timers: NodeJS.Timeout[] = [];
+  private isLooking = false;
+  private lastCatchUp = performance.now();
+  private isComplaining = false;
+
+  constructor(private readonly options: ConsumerOptions) {
+    this.batcher = createBatcher(options);
+    this.catchUp = followCatchUp({ ...options, isOurs: (courseId) => this.isOurs(courseId) });
+  }
+
+  async start(): Promise<void> {
+    const { consumer, leases, source } = this.options;
+    this.note();
+    this.timers = [
+      setInterval(() => this.catchUpSoon(), catchUpEveryMs),
+      setInterval(() => void this.look(), lookEveryMs),
+    ];
+    const names = PARTITIONS.map((partition) => `events ${source} ${consumer} ${partition}`);
+    this.share = leases.share(names, (lease) => this.follow(lease.name.slice(-1), lease));
+  }
+
+  async stop(): Promise<void> {
+    this.timers.forEach(clearInterval);
+    await this.share?.stop();
+    await this.catchUp.stop();
+  }
+
+  isFollowing(): boolean {
+    return this.isOpen() && (this.feeds.size === 0 || (this.options.nats.isUp() && this.catchUp.isWell()));
+  }
+
+  private isOpen(): boolean {
+    return [...this.feeds.values()].every(({ messages }) => messages !== undefined);
+  }
+
+  private isOurs(courseId: string): boolean {
+    return this.feeds.get(partitionOf(courseId))?.lease.isHeld() ?? false;
+  }
+
+  private note(): void {
+    following.set({ source: this.options.source }, this.isOpen() ? 1 : 0);
+  }
+
+  private catchUpSoon(): void {
+    if (this.feeds.size > 0) this.catchUp.soon();
+  }
+
+  /** Takes the events of a partition for as long as its lease is held. */
+  private async follow(partition: string, lease: Lease): Promise<void> {
+    const { logger, nats, source } = this.options;
+    const feed: Feed = { lease, messages: undefined, received: 0 };
+    this.feeds.set(partition, feed);
+    this.note();
+    // Also without NATS: a gRPC-only catch-up keeps projections right while the broker is away.
+    this.catchUpSoon();
+    const end = (): void => void feed.messages?.close();
+    lease.signal.addEventListener('abort', end);
+    let takeOver = lease.wasLost;
+    while (lease.isHeld()) {
+      try {
+        const connection = await unlessEnded(lease.signal, nats.connected);
+        if (connection === undefined) break;
+        feed.messages = await openDurable(connection, { ...this.options, partition, takeOver });
+        takeOver = false;
+        this.isComplaining = false;
+        await this.take(feed);
+      } catch (error) {
+        this.complain(lease, () => logger.warn({ source, reason: String(error) }, 'event stream not ready'));
+      }
+      feed.messages = undefined;
+      this.note();
+      if (lease.isHeld()) await new Promise((resolve) => setTimeout(resolve, reopenMs));
+    }
+    lease.signal.removeEventListener('abort', end);
+    await this.batcher.idle(lease);
+    this.feeds.delete(partition);
+    this.note();
+  }
+
+  private async take(feed: Feed): Promise<void> {
+    const { lease, messages } = feed;
+    if (messages === undefined || lease.signal.aborted) return void (await messages?.close());
+    feed.received = 0;
+    this.note();
+    // Whatever came before the durable was there, or is on its way to somebody who is gone.
+    this.catchUpSoon();
+    void closeWhenLost(messages);
+    for await (const message of messages) {
+      feed.received += 1;
+      this.batcher.push(message, lease);
+    }
+    // Whatever was lost with the durable is fetched now, not when the stream is back.
+    if (lease.isHeld()) this.catchUpSoon();
+  }
+
+  private complain(lease: Lease, say: () => void): void {
+    if (!this.isComplaining && lease.isHeld()) say();
+    this.isComplaining = true;
+    if (!this.options.nats.isUp() || performance.now() - this.lastCatchUp < catchUpWithoutStreamMs) return;
+    this.lastCatchUp = performance.now();
+    this.catchUpSoon();
+  }
+
+  /** Asks the server after the durables now and then, since not every loss is told. */
+  private async look(): Promise<void> {
+    const open = [...this.feeds].filter(([, { messages }]) => messages !== undefined);
+    if (this.isLooking || open.length === 0 || !this.options.nats.isUp()) return;
+    this.isLooking = true;
+    try {
+      const lost = await lookAtDurables(await this.options.nats.connected, this.options, new Map(open));
+      for (const feed of lost) await feed.messages?.close();
+    } catch (error) {
+      this.options.logger.debug({ reason: String(error) }, 'durables cannot be looked after');
+    } finally {
+      this.isLooking = false;
+    }
+  }
 }
 
 /** consume() goes on for ever when its durable vanishes with the server's data; only its status tells. */
-async function stopWhenLost(messages: ConsumerMessages): Promise<void> {
+async function closeWhenLost(messages: ConsumerMessages): Promise<void> {
   for await (const status of messages.status()) {
     const lost =
       status.type === 'consumer_deleted' || status.type === 'consumer_not_found' || status.type === 'stream_not_found';
@@ -119,36 +180,11 @@ async function stopWhenLost(messages: ConsumerMessages): Promise<void> {
   }
 }
 
-/**
- * Asks the server after the durable now and then, since not every loss is told: closes the messages when it is gone, when it is another
- * one than before, or when it holds messages and brings none.
- */
-function watchDurable(
-  messages: ConsumerMessages,
-  connection: NatsConnection,
-  options: ConsumerOptions,
-): { readonly onMessage: () => void; readonly stop: () => void } {
-  let made: string | undefined;
-  let received = 0;
-  let stuck = { received, looks: 0 };
-  let looking = false;
-  const look = async (): Promise<void> => {
-    const manager = await managerOf(connection);
-    const info = await manager.consumers.info(streamOf(options.source), durableOf(options));
-    const rests = info.num_pending > 0 && info.num_ack_pending === 0 && received === stuck.received;
-    stuck = { received, looks: rests ? stuck.looks + 1 : 0 };
-    if ((made !== undefined && made !== info.created) || stuck.looks >= looksWithoutProgress) await messages.close();
-    made = info.created;
-  };
-  const timer = setInterval(() => {
-    if (looking || !options.nats.isUp()) return;
-    looking = true;
-    look()
-      .catch((error: unknown) => (isNotThere(error) ? messages.close() : undefined))
-      .finally(() => (looking = false));
-  }, lookEveryMs);
-  return {
-    onMessage: () => void (received += 1),
-    stop: () => clearInterval(timer),
-  };
+function unlessEnded(signal: AbortSignal, connected: Promise<NatsConnection>): Promise<NatsConnection | undefined> {
+  return new Promise((resolve, reject) => {
+    const end = (): void => resolve(undefined);
+    if (signal.aborted) return end();
+    signal.addEventListener('abort', end, { once: true });
+    connected.then(resolve, reject).finally(() => signal.removeEventListener('abort', end));
+  });
 }

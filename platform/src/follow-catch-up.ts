@@ -20,8 +20,10 @@ export function followCatchUp(options: {
   readonly source: string;
   readonly inbox: Inbox;
   readonly logger: Logger;
+  /** Courses that are another replica's are left to it. */
+  readonly isOurs: (courseId: string) => boolean;
 }): CatchUps {
-  const { source, inbox, logger } = options;
+  const { source, inbox, logger, isOurs } = options;
   let stopping = false;
   let asked = false;
   let under: Promise<void> | undefined;
@@ -40,7 +42,7 @@ export function followCatchUp(options: {
   async function round(): Promise<readonly CourseFailure[]> {
     for (let ms = firstPauseMs; !stopping; ms = Math.min(ms * 2, sourcePauseMs)) {
       try {
-        const { done, failed } = await inbox.catchUpAll();
+        const { done, failed } = await inbox.catchUpAll(isOurs);
         if (done > 0) logger.info({ source, courses: done }, 'caught up from the source');
         failingSince = undefined;
         return failed;
@@ -58,6 +60,7 @@ export function followCatchUp(options: {
     const left: CourseFailure[] = [];
     for (const { courseId } of failed) {
       if (stopping || asked) break;
+      if (!isOurs(courseId)) continue;
       const result = await inbox.catchUp(courseId).catch((error: unknown) => error);
       if (result instanceof Error) left.push({ courseId, reason: String(result) });
     }

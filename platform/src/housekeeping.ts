@@ -1,10 +1,14 @@
+import { sleepUnless, type Lease, type Leases, type Share } from './leases.js';
 import type { Logger } from './logger.js';
 import { counter, gauge } from './metrics.js';
 import type { Part } from './run.js';
 import type { Sql, Statement } from './sql.js';
 
 /** Deletes one batch of rows that are no longer kept, and says how many it were. */
-export type Pruning = Statement;
+export interface Pruning extends Statement {
+  /** Whether there is any row to delete. */
+  readonly isDue: string;
+}
 
 const batchRows = 5_000;
 
@@ -20,6 +24,7 @@ export function pruning(table: string, rows: string): Pruning {
            SELECT count(*) AS n FROM gone`,
     // Planned each time: a plan from when the table was empty would scan it.
     varies: true,
+    isDue: `EXISTS (SELECT FROM ${table} WHERE ${rows.replace(/ ORDER BY .*/, '')})`,
   };
 }
 
@@ -53,11 +58,30 @@ export async function prune(sql: Sql, statement: Pruning, limitMs = roundMs): Pr
   }
 }
 
-/** Keeps tables from growing: a round every ten seconds, the next one at once when there was more than a round could take. */
-export function housekeeping(sql: Sql, prunings: readonly Pruning[], logger: Logger): Part {
-  let stopping = false;
+export interface HousekeepingOptions {
+  readonly prunings: readonly Pruning[];
+  readonly leases: Leases;
+  readonly logger: Logger;
+}
+
+/**
+ * Keeps tables from growing, at one replica at a time: a round when the heartbeat of the leases says that there are rows to delete, at
+ * most one in ten seconds, the next one at once when there was more than a round could take.
+ */
+export function housekeeping(sql: Sql, { prunings, leases, logger }: HousekeepingOptions): Part {
+  let due = new Set<Pruning>();
   let endPause: () => void = () => undefined;
-  let loop: Promise<void> = Promise.resolve();
+  let share: Share | undefined;
+  for (const pruning of prunings)
+    leases.ask({
+      name: pruning.name,
+      sql: pruning.isDue,
+      onAnswer(isTrue) {
+        if (!isTrue) return;
+        due.add(pruning);
+        endPause();
+      },
+    });
   const pause = (ms: number): Promise<void> =>
     new Promise((resolve) => {
       const timer = setTimeout(resolve, ms);
@@ -66,27 +90,37 @@ export function housekeeping(sql: Sql, prunings: readonly Pruning[], logger: Log
         resolve();
       };
     });
-  const run = async (): Promise<void> => {
-    while (!stopping) {
-      let isDone = true;
-      for (const statement of prunings) {
-        if (stopping) return;
-        try {
-          isDone = (await prune(sql, statement)) && isDone;
-        } catch (error) {
-          logger.warn({ err: error, statement: statement.name }, 'rows could not be pruned');
-        }
+  const round = async (lease: Lease): Promise<boolean> => {
+    let isDone = true;
+    const now = due;
+    due = new Set();
+    for (const statement of now) {
+      if (!lease.isHeld()) break;
+      try {
+        if (await prune(sql, statement)) continue;
+        due.add(statement);
+        isDone = false;
+      } catch (error) {
+        logger.warn({ err: error, statement: statement.name }, 'rows could not be pruned');
       }
-      if (!stopping) await pause(isDone ? everyMs : behindMs);
     }
+    return isDone;
+  };
+  const keep = async (lease: Lease): Promise<void> => {
+    const end = (): void => endPause();
+    lease.signal.addEventListener('abort', end);
+    for (let since = -Infinity; lease.isHeld();) {
+      if (due.size === 0) await pause(everyMs);
+      // What falls due bit by bit is deleted together.
+      else if (performance.now() - since < everyMs) await sleepUnless(lease.signal, everyMs);
+      else if (await round(lease)) since = performance.now();
+      else await sleepUnless(lease.signal, behindMs);
+    }
+    lease.signal.removeEventListener('abort', end);
   };
   return {
     name: 'housekeeping',
-    start: async () => void (loop = run()),
-    async stop() {
-      stopping = true;
-      endPause();
-      await loop;
-    },
+    start: async () => void (share = leases.share(['housekeeping'], keep)),
+    stop: async () => share?.stop(),
   };
 }

@@ -34,8 +34,8 @@ export interface Inbox {
   apply(events: readonly Event[]): Promise<Outcome[]>;
   /** Fetches from the source what a course lacks, until nothing is missing. What is refused too often is buried; before that it throws. */
   catchUp(courseId: string): Promise<CaughtUp>;
-  /** Compares every course with the source's watermarks and catches up where behind. Throws when the source does not answer at all. */
-  catchUpAll(): Promise<Round>;
+  /** Compares every course, or those that are ours, with the source's watermarks and catches up where behind. Throws when the source does not answer at all. */
+  catchUpAll(isOurs?: (courseId: string) => boolean): Promise<Round>;
   /** Notes that a handler refused an event. True when that was once too often: then it is buried and its course parked. */
   refused(error: EffectError): Promise<boolean>;
   /** Keeps an event that cannot take effect, and parks its course: no other is disturbed. */
@@ -155,16 +155,17 @@ class CourseInbox<S extends TxSql> implements Inbox {
     return true;
   }
 
-  async catchUpAll(): Promise<Round> {
+  async catchUpAll(isOurs: (courseId: string) => boolean = () => true): Promise<Round> {
     const round = new RoundOf((mark) => this.catchUp(mark.courseId, mark.epoch));
     for await (const page of this.pages()) {
-      const rows = await this.effects.look(page.marks.map((mark) => mark.courseId));
+      const ours = page.marks.filter((mark) => isOurs(mark.courseId));
+      const rows = await this.effects.look(ours.map((mark) => mark.courseId));
       const known = new Map(rows.map((row) => [row.course_id, row]));
       const isBehind = (mark: Mark): boolean => {
         const row = known.get(mark.courseId);
         return row === undefined ? mark.seq > 0 : !row.parked && (row.epoch !== mark.epoch || row.seq < mark.seq);
       };
-      for (const mark of page.marks.filter(isBehind)) await round.take(mark);
+      for (const mark of ours.filter(isBehind)) await round.take(mark);
     }
     await round.takeRefusedAgain();
     return round;

@@ -10,6 +10,7 @@ import {
 } from '@nats-io/jetstream';
 import { connect, nanos, type ConnectionOptions, type NatsConnection } from '@nats-io/transport-node';
 import type { Logger } from './logger.js';
+import { partitionOf } from './partitions.js';
 
 /** A connection that comes and goes; nothing in the process waits for it to come up. */
 export interface Nats {
@@ -99,7 +100,17 @@ export function streamOf(source: string): string {
 
 /** Where one event is published. */
 export function subjectOf(source: string, type: string, courseId: string): string {
-  return `cw.v1.${source}.${type}.${courseId}`;
+  return `cw.v1.${source}.${type}.${partitionOf(courseId)}.${courseId}`;
+}
+
+/** The events of one partition of a source, whatever their type and course. */
+export function partitionSubject(source: string, partition: string): string {
+  return `cw.v1.${source}.*.${partition}.*`;
+}
+
+/** Where a replica of a service tells the one that publishes of what it enqueued. No stream keeps it. */
+export function wakeSubject(source: string): string {
+  return `cw.relay.${source}`;
 }
 
 export function jetStreamOf(connection: NatsConnection): JetStreamClient {

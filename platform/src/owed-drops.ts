@@ -1,3 +1,4 @@
+import type { Leases } from './leases.js';
 import type { Logger } from './logger.js';
 import type { Database, TxSql } from './sql.js';
 
@@ -21,6 +22,7 @@ interface OwedRow {
 
 export interface OwedDropsOptions {
   readonly database: Database;
+  readonly leases?: Leases | undefined;
   readonly logger: Logger;
   /** Drops tags in the cache. Throws when it does not answer. */
   readonly drop: (tags: readonly string[]) => Promise<void>;
@@ -31,11 +33,11 @@ const againMs = 100;
 const foldFrom = 500;
 const mostRows = 1_000;
 /** Whoever has not been able to look for so long does not know what is owed. */
-const knownForMs = 2_000;
+const knownForMs = 3_000;
 
 /**
  * Drops that the cache is owed, kept in the database from the transaction of the effect until they were paid: a crash, a restart or an
- * outage of the cache leaves them there for whoever sees them next. What is owed here is known at once, what others owe within 200 ms.
+ * outage of the cache leaves them there for whoever sees them next. What is owed here is known at once, what others owe with the next heartbeat.
  */
 export class OwedDrops {
   private readonly open = new WeakMap<TxSql, Set<string>>();
@@ -52,11 +54,17 @@ export class OwedDrops {
   private paying = false;
   private looking: Promise<void> | undefined;
   private stopped = false;
-  private readonly timer: NodeJS.Timeout;
+  private readonly timer: NodeJS.Timeout | undefined;
   private again: NodeJS.Timeout | undefined;
 
   constructor(private readonly options: OwedDropsOptions) {
-    this.timer = setInterval(() => void this.look(), lookEveryMs).unref();
+    if (options.leases === undefined) this.timer = setInterval(() => void this.look(), lookEveryMs).unref();
+    else
+      options.leases.ask({
+        name: 'owed_drop',
+        sql: 'EXISTS (SELECT FROM owed_drop)',
+        onAnswer: (isOwed, asOf) => (isOwed ? void this.look() : this.nothingIsOwed(asOf)),
+      });
     void this.look();
   }
 
@@ -84,6 +92,15 @@ export class OwedDrops {
     const now = performance.now();
     const isKnown = this.knownAt >= since && now - this.knownAt < knownForMs;
     return isKnown && !this.isAllBlocked && !tags.some((tag) => this.blocked.has(tag));
+  }
+
+  /** The heartbeat found nothing, as of a moment. */
+  private nothingIsOwed(asOf: number): void {
+    if (this.stopped || this.looking !== undefined || asOf < this.knownAt) return;
+    this.seen = [];
+    this.isAllBlocked = false;
+    this.block();
+    this.knownAt = asOf;
   }
 
   /** Looks at once: the cache is there again. */

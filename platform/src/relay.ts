@@ -1,9 +1,19 @@
 import { headers, type NatsConnection } from '@nats-io/transport-node';
 import type { JetStreamClient } from '@nats-io/jetstream';
 import type pg from 'pg';
+import type { Lease, Leases, Share } from './leases.js';
 import type { Logger } from './logger.js';
 import { counter, gauge, latency } from './metrics.js';
-import { ensureStream, hasStream, isDamaged, jetStreamOf, remakeStream, subjectOf, type Nats } from './nats.js';
+import {
+  ensureStream,
+  hasStream,
+  isDamaged,
+  jetStreamOf,
+  remakeStream,
+  subjectOf,
+  wakeSubject,
+  type Nats,
+} from './nats.js';
 import type { Outbox, OutboxRow } from './outbox.js';
 import { contextFrom, inSpan, SpanKind, currentTraceparent } from './telemetry.js';
 
@@ -13,6 +23,7 @@ export interface RelayOptions {
   readonly pool: pg.Pool;
   readonly outbox: Outbox;
   readonly nats: Nats;
+  readonly leases: Leases;
   readonly logger: Logger;
 }
 
@@ -27,63 +38,85 @@ type Row = OutboxRow & { readonly id: number };
 
 const batchSize = 500;
 const batchBytes = 4 * 1024 * 1024;
-const pollMs = 200;
+const retryMs = 200;
 const coursesAtOnce = 64;
 const lookEveryMs = 2_000;
 const lagMs = 5_000;
 const damagedForMs = 1_000;
+/** Other replicas are told together of what was enqueued within so many milliseconds. */
+const togetherMs = 2;
 const published = counter('outbox_published_total', 'Events published from the outbox', ['type']);
 const waiting = gauge('outbox_oldest_age_seconds', 'Age of the oldest event that waits in the outbox', []);
 const publishDelay = latency('outbox_publish_delay_seconds', 'Time from an event to its publication', []);
 
 /**
- * Publishes what is unsent, oldest first, never two events of one course at once.
- * One relay per service at a time, by an advisory lock; a crash between publication and mark publishes again, which consumers absorb.
+ * Publishes what is unsent, oldest first, never two events of one course at once. One replica does so at a time, under a lease; a crash
+ * between publication and mark publishes again, which consumers absorb. The replica that writes an event wakes the one that publishes: in
+ * the process, or by a message without a stream; whatever is lost of these, the heartbeat of the leases finds within a second.
  */
 export function createRelay(options: RelayOptions): Relay {
   return new PgRelay(options);
 }
 
 class PgRelay implements Relay {
-  private stopping = false;
-  private loop: Promise<void> = Promise.resolve();
-  /** Something was enqueued since the last look into the outbox. */
+  private share: Share | undefined;
+  private lease: Lease | undefined;
+  /** Something may wait in the outbox since the last look. */
   private isAsked = false;
   private endPause: () => void = () => undefined;
-  private isLeader = false;
+  private telling: NodeJS.Timeout | undefined;
   private isStreamThere = true;
   private oldestAgeMs = 0;
   private lastLook = 0;
   private damagedSince: number | undefined;
 
   constructor(private readonly options: RelayOptions) {
-    options.outbox.onEnqueued(() => this.wake());
-    options.nats.onUp(() => {
-      options.nats.connected
-        .then((connection) => ensureStream(connection, options.source))
+    const { outbox, nats, leases, source, logger } = options;
+    outbox.onEnqueued(() => (this.lease === undefined ? this.tell() : this.wake()));
+    leases.ask({
+      name: 'unsent',
+      sql: 'EXISTS (SELECT FROM outbox WHERE sent_at IS NULL)',
+      onAnswer: (isTrue) => isTrue && this.wake(),
+    });
+    nats.connected
+      .then((connection) => connection.subscribe(wakeSubject(source), { callback: () => this.wake() }))
+      .catch(() => undefined);
+    nats.onUp(() => {
+      nats.connected
+        .then((connection) => ensureStream(connection, source))
         .then(() => this.wake())
-        .catch((error: unknown) => options.logger.warn({ err: error }, 'stream not ready yet'));
+        .catch((error: unknown) => logger.warn({ err: error }, 'stream not ready yet'));
     });
   }
 
   async start(): Promise<void> {
-    this.loop = this.run();
+    this.share = this.options.leases.share([`relay ${this.options.source}`], (lease) => this.lead(lease));
   }
 
   async stop(): Promise<void> {
-    this.stopping = true;
-    this.wake();
-    await this.loop;
+    clearTimeout(this.telling);
+    await this.share?.stop();
   }
 
   isWell(): boolean {
-    if (!this.isLeader) return true;
+    if (this.lease === undefined) return true;
     return this.options.nats.isUp() && this.isStreamThere && this.oldestAgeMs < lagMs;
   }
 
   private wake(): void {
     this.isAsked = true;
     this.endPause();
+  }
+
+  /** Wakes the replica that publishes. Without NATS there is nothing that it could do. */
+  private tell(): void {
+    if (!this.options.nats.isUp()) return;
+    this.telling ??= setTimeout(() => {
+      this.telling = undefined;
+      this.options.nats.connected
+        .then((connection) => connection.publish(wakeSubject(this.options.source)))
+        .catch(() => undefined);
+    }, togetherMs);
   }
 
   private pause(ms: number): Promise<void> {
@@ -96,68 +129,55 @@ class PgRelay implements Relay {
     });
   }
 
-  private async run(): Promise<void> {
-    while (!this.stopping) {
-      try {
-        await this.lead();
-      } catch (error) {
-        this.options.logger.warn({ err: error }, 'relay paused');
-        if (!this.stopping) await this.pause(1_000);
-      }
-    }
-  }
-
-  /** Holds the lock on one connection for as long as that lives, and publishes meanwhile. */
-  private async lead(): Promise<void> {
-    const client = await this.options.pool.connect();
-    let broken: Error | undefined;
-    client.on('error', (error) => (broken = error));
+  private async lead(lease: Lease): Promise<void> {
+    const end = (): void => this.endPause();
+    lease.signal.addEventListener('abort', end);
+    this.lease = lease;
+    this.isAsked = true;
     try {
-      const lock = await client.query<{ locked: boolean }>(
-        `SELECT pg_try_advisory_lock(hashtext('coursewright-relay')) AS locked`,
-      );
-      if (!lock.rows[0]?.locked) return await this.pause(1_000);
-      this.isLeader = true;
-      while (!this.stopping && broken === undefined) await this.turn(client);
-      await client.query('SELECT pg_advisory_unlock_all()');
+      while (lease.isHeld()) await this.turn();
     } catch (error) {
-      broken ??= error as Error;
-      throw error;
+      this.options.logger.warn({ err: error }, 'relay paused');
     } finally {
-      this.isLeader = false;
-      client.removeAllListeners('error');
-      client.release(broken);
+      this.lease = undefined;
+      lease.signal.removeEventListener('abort', end);
     }
   }
 
-  /** One batch, and a pause unless more waits already: what is enqueued from here on is either in the batch or wakes the pause. */
-  private async turn(client: pg.PoolClient): Promise<void> {
+  /** One batch, if there may be any, else a pause: what is enqueued from here on is either in the batch or ends the pause. */
+  private async turn(): Promise<void> {
+    const { nats, pool, source, logger } = this.options;
+    if (nats.isUp() && performance.now() - this.lastLook > lookEveryMs) await this.lookAfterStream();
+    if (!this.isAsked) return this.pause(lookEveryMs);
     this.isAsked = false;
-    const batch = await takeBatch(client);
+    const batch = await takeBatch(pool);
     this.oldestAgeMs = batch[0] ? Date.now() - batch[0].occurred_at.getTime() : 0;
     waiting.set(this.oldestAgeMs / 1000);
-    if (!this.options.nats.isUp()) return this.pauseUnless(false);
-    const connection = await this.options.nats.connected;
-    if (performance.now() - this.lastLook > lookEveryMs) await this.lookAfterStream(connection);
-    const { sent, failure } = await publishBatch(client, batch, { connection, source: this.options.source });
+    if (batch.length === 0) return;
+    if (!nats.isUp()) return this.again();
+    const { sent, failure } = await publishBatch(pool, batch, { connection: await nats.connected, source });
     if (failure === undefined) {
       this.damagedSince = undefined;
       if (sent === batch.length) this.oldestAgeMs = 0;
-      return this.pauseUnless(sent > 0 || this.isAsked);
+      // There may be more than a batch holds.
+      this.isAsked = true;
+      return;
     }
-    this.options.logger.warn({ err: failure }, 'event not published; it stays in the outbox');
-    await this.mend(connection, failure);
-    // What failed now would fail again at once: being woken is no reason to try earlier.
-    await new Promise((resolve) => setTimeout(resolve, pollMs));
+    logger.warn({ err: failure }, 'event not published; it stays in the outbox');
+    await this.mend(await nats.connected, failure);
+    await this.again();
   }
 
-  private async pauseUnless(more: boolean): Promise<void> {
-    if (!more && !this.stopping) await this.pause(pollMs);
+  /** What failed now would fail again at once: being woken is no reason to try earlier. */
+  private async again(): Promise<void> {
+    await new Promise((resolve) => setTimeout(resolve, retryMs));
+    this.isAsked = true;
   }
 
   /** A stream that was deleted says so only to who publishes; on a quiet day that may be hours later. */
-  private async lookAfterStream(connection: NatsConnection): Promise<void> {
+  private async lookAfterStream(): Promise<void> {
     this.lastLook = performance.now();
+    const connection = await this.options.nats.connected;
     try {
       this.isStreamThere = await hasStream(connection, this.options.source);
       if (this.isStreamThere) return;
@@ -186,7 +206,7 @@ class PgRelay implements Relay {
   }
 }
 
-async function takeBatch(client: pg.PoolClient): Promise<Row[]> {
+async function takeBatch(client: pg.Pool): Promise<Row[]> {
   const { rows } = await client.query<Row>({
     name: 'relay_unsent',
     text: `SELECT id, event_id, course_id, seq, type, data, traceparent, occurred_at
@@ -199,7 +219,7 @@ async function takeBatch(client: pg.PoolClient): Promise<Row[]> {
 
 /** Publishes a batch and marks what arrived. */
 async function publishBatch(
-  client: pg.PoolClient,
+  client: pg.Pool,
   rows: readonly Row[],
   to: { readonly connection: NatsConnection; readonly source: string },
 ): Promise<{ sent: number; failure?: unknown }> {

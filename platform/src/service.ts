@@ -11,6 +11,7 @@ import { collectProcessMetrics } from './metrics.js';
 import { openNats } from './nats.js';
 import { opsServer, type Check, type OpsCommand } from './ops.js';
 import type { Outbox } from './outbox.js';
+import { createLeases, type Leases } from './leases.js';
 import { createRelay } from './relay.js';
 import { openChannel, type Channel } from './rpc-client.js';
 import { createRpcServer, type Served } from './rpc-server.js';
@@ -28,15 +29,19 @@ export interface Base {
   /** A channel to another service, closed with the process. */
   channel(peer: string, address: string): Channel;
   readonly channels: readonly Channel[];
+  /** What only one replica may do at a time, and what the database is asked with each heartbeat. */
+  leases(pool: pg.Pool): Leases;
 }
 
 /** Logger, keys, trace context and channels: first thing in a service's composition root. */
 export async function createBase(name: string, config: ServiceConfig): Promise<Base> {
   const channels: Channel[] = [];
+  const logger = createLogger(name, config.logLevel);
   return {
     name,
     config,
-    logger: createLogger(name, config.logLevel),
+    logger,
+    leases: (pool) => createLeases({ pool, replica: config.instance ?? name, logger }),
     minter: await createTokenMinter(config.tokenKey),
     channels,
     channel(peer, address) {
@@ -51,6 +56,7 @@ export interface Wiring<S extends TxSql> {
   readonly database: Pick<Database, 'rows' | 'ping' | 'close'> & DatabaseOf<S>;
   readonly pool: pg.Pool;
   readonly outbox: Outbox;
+  readonly leases: Leases;
   readonly services: readonly Served[];
   /** Events of other services that have an effect here, with the channel to ask their source. */
   readonly subscriptions?: readonly { readonly subscription: Subscription<S>; readonly channel: Channel }[];
@@ -67,14 +73,16 @@ export interface Wiring<S extends TxSql> {
 export function serviceParts<S extends TxSql>(base: Base, wiring: Wiring<S>): Part[] {
   const { config, logger, name } = base;
   const nats = openNats(config.natsUrl, name, logger);
-  const relay = createRelay({ source: name, pool: wiring.pool, outbox: wiring.outbox, nats, logger });
+  const { leases, outbox, pool } = wiring;
+  const relay = createRelay({ source: name, pool, outbox, nats, leases, logger });
   const inboxes = new Map<string, Inbox>();
   const consumers = (wiring.subscriptions ?? []).map(({ subscription, channel }) => {
     const client = channel.client(EventSourceServiceDefinition);
     const inbox = createInbox(wiring.database, subscription, { client, token: () => base.minter.mintOwn() });
     inboxes.set(subscription.source, inbox);
-    return createConsumer({ consumer: name, source: subscription.source, inbox, nats, logger });
+    return createConsumer({ consumer: name, source: subscription.source, inbox, nats, leases, logger });
   });
+  const housekeeper = housekeeping(wiring.database, { prunings: commonPrunings, leases, logger });
   const rpc = createRpcServer({
     host: config.host,
     port: config.port,
@@ -114,13 +122,14 @@ export function serviceParts<S extends TxSql>(base: Base, wiring: Wiring<S>): Pa
     }),
     ...(wiring.parts ?? []),
     { name: 'nats', stop: () => nats.close() },
+    leases,
     { name: 'relay', start: () => relay.start(), stop: () => relay.stop() },
     ...consumers.map((consumer, index) => ({
       name: `consumer ${index}`,
       start: () => consumer.start(),
       stop: () => consumer.stop(),
     })),
-    housekeeping(wiring.database, commonPrunings, logger),
+    housekeeper,
     { name: 'rpc', start: () => rpc.start(), stop: () => rpc.stop() },
   ];
 }

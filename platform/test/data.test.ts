@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { commonPrunings, housekeeping, prune } from '@coursewright/platform/housekeeping';
 import { newId } from '@coursewright/platform/ids';
+import { createLeases } from '@coursewright/platform/leases';
 import { createLogger } from '@coursewright/platform/logger';
 import { rememberCommand, takeCommand } from '@coursewright/platform/requests';
 import type { Command } from '@coursewright/platform/rpc-call';
@@ -195,14 +196,19 @@ describe('the database port', () => {
         name: 'prune_slowly',
         text: `INSERT INTO batch SELECT CASE WHEN ${isFirst} THEN 5000 ELSE 0 END
                FROM pg_sleep(CASE WHEN ${isFirst} THEN 5.1 ELSE 0 END) RETURNING n`,
+        isDue: 'true',
       };
-      const keeper = housekeeping(database, [slowly], createLogger('test', 'silent'));
+      const logger = createLogger('test', 'silent');
+      const leases = createLeases({ pool: database.pool, replica: 'test', logger });
+      const keeper = housekeeping(database, { prunings: [slowly], leases, logger });
+      await leases.start?.();
       await keeper.start?.();
       try {
         const batches = { name: 'count_batches', text: 'SELECT count(*) AS n FROM batch' };
         await eventually(async () => expect(await database.rows(batches)).toEqual([{ n: 2 }]), 10_000);
       } finally {
         await keeper.stop?.();
+        await leases.stop?.();
       }
     });
 

@@ -1,8 +1,9 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
-import type pg from 'pg';
+
 import { newId } from '@coursewright/platform/ids';
 import { headers } from '@nats-io/transport-node';
 import { managerOf, streamOf } from '@coursewright/platform/nats';
+import { createOutbox } from '@coursewright/platform/outbox';
 import { readEvent } from '../src/consume-batch.js';
 import { eventually } from '@coursewright/platform/testing/eventually';
 import { Pair } from './support/pair.js';
@@ -167,28 +168,62 @@ describe('events', () => {
     expect(rows).toEqual([{ epoch: 'restored' }]);
   });
 
-  it('wait for a relay that holds the lock alone', async () => {
+  it('are published by one replica at a time, and by the next one when that stops', async () => {
     await open();
     const second = pair.newRelay();
     await pair.relay.start();
     await second.start();
-    const locks = async (): Promise<number> => {
-      const { rows } = await pair.sourceDb.pool.query<pg.QueryResultRow>(
-        `SELECT 1 FROM pg_locks JOIN pg_database d ON d.oid = database WHERE locktype = 'advisory' AND granted AND d.datname = current_database()`,
-      );
-      return rows.length;
-    };
-    await eventually(async () => expect(await locks()).toBe(1));
-    await pair.relay.stop();
-    await pair.say(course, 'taken over');
     await pair.consumer.start();
-    await eventually(async () => expect(await pair.heard(course)).toEqual(['taken over']));
+    const holders = async (): Promise<string[]> => {
+      const { rows } = await pair.sourceDb.pool.query<{ name: string }>(
+        `SELECT r.name FROM lease l JOIN replica r ON r.id = l.replica WHERE l.name LIKE 'relay %'`,
+      );
+      return rows.map(({ name }) => name);
+    };
+    await pair.say(course, 'one');
+    await eventually(async () => expect(await pair.heard(course)).toEqual(['one']));
+    const [first] = await holders();
+    expect(await holders()).toEqual([first]);
+    await (first === 'replica-0' ? pair.relay : second).stop();
+    await pair.say(course, 'taken over');
+    await eventually(async () => expect(await pair.heard(course)).toEqual(['one', 'taken over']));
+    expect(await holders()).not.toEqual([first]);
+    await second.stop();
+  });
+
+  it('that another replica wrote than the one that publishes are published at once', async () => {
+    await open();
+    const other = createOutbox();
+    const second = pair.newRelay(pair.sourceDb.pool, other);
+    await pair.relay.start();
+    await second.start();
+    await pair.say(course, 'first');
+    const sentAt = async (): Promise<number[]> => {
+      const { rows } = await pair.sourceDb.pool.query<{ ms: number | null }>(
+        `SELECT extract(epoch FROM sent_at - occurred_at)::float8 * 1000 AS ms FROM outbox ORDER BY id`,
+      );
+      return rows.map(({ ms }) => ms ?? Infinity);
+    };
+    await eventually(async () => expect(Math.max(...(await sentAt()))).toBeLessThan(Infinity));
+    const enqueue = (outbox: typeof other, what: string) =>
+      pair.sourceDb.tx((sql) =>
+        outbox.enqueue(sql, [{ type: 'said', courseId: course, at: new Date(), data: { what } }]),
+      );
+    for (let n = 0; n < 20; n += 1) {
+      await enqueue(other, `other ${n}`);
+      await enqueue(pair.outbox, `own ${n}`);
+      await new Promise((resolve) => setTimeout(resolve, 30));
+    }
+    await eventually(async () => expect(Math.max(...(await sentAt()))).toBeLessThan(Infinity));
+    // A heartbeat of 100 ms would find them too: half of them later than 50 ms.
+    const late = (await sentAt()).slice(1).filter((ms) => ms > 45);
+    expect(late.length).toBeLessThan(8);
     await second.stop();
   });
 });
 
 describe('a message on the subject of a source', () => {
-  const message = (more: Readonly<Record<string, string>>) => {
+  const message = (more: Readonly<Record<string, string>>, partition?: string) => {
     const head = headers();
     const attributes = {
       'ce-id': newId(),
@@ -199,7 +234,8 @@ describe('a message on the subject of a source', () => {
       ...more,
     };
     for (const [name, value] of Object.entries(attributes)) head.set(name, value);
-    const subject = `cw.v1.versioning.published.${newId()}`;
+    const id = newId();
+    const subject = `cw.v1.versioning.published.${partition ?? id.slice(-1)}.${id}`;
     return { headers: head, subject, string: () => '{"commit":"x"}' };
   };
 
@@ -211,5 +247,6 @@ describe('a message on the subject of a source', () => {
     // As a service could have its own stream republish what it says under the subjects of another.
     expect(readEvent('versioning', message({ 'Nats-Stream': 'CW_CATALOG' }))).toBeUndefined();
     expect(readEvent('versioning', message({ 'ce-source': '/coursewright/catalog' }))).toBeUndefined();
+    expect(readEvent('versioning', message({}, 'x'))).toBeUndefined();
   });
 });

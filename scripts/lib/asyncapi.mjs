@@ -98,8 +98,14 @@ function channelOf(event) {
   return [
     idOf(event),
     {
-      address: `cw.v1.${idOf(event)}.{courseId}`,
-      parameters: { courseId: { description: 'The course that the event is about.' } },
+      address: `cw.v1.${idOf(event)}.{partition}.{courseId}`,
+      parameters: {
+        partition: {
+          enum: [...'0123456789abcdef'],
+          description: 'The last hex digit of the course’s id: one of 16 partitions.',
+        },
+        courseId: { description: 'The course that the event is about.' },
+      },
       messages: { [event.name]: { $ref: `#/components/messages/${event.name}` } },
     },
   ];

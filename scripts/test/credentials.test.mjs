@@ -5,7 +5,8 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { createLogger } from '@coursewright/platform/logger';
-import { ensureStream, jetStreamOf, managerOf, openNats } from '@coursewright/platform/nats';
+import { lookAtDurables, openDurable } from '@coursewright/platform/durables';
+import { ensureStream, jetStreamOf, managerOf, openNats, subjectOf, wakeSubject } from '@coursewright/platform/nats';
 import { dataFolder } from '../lib/data-folder.mjs';
 import { newKeys, secretsOf } from '../lib/keys.mjs';
 import { processNames, serviceNames } from '../lib/names.mjs';
@@ -55,7 +56,7 @@ describe('on NATS', () => {
     return nats.connected;
   };
   afterAll(() => Promise.all(open.map((nats) => nats.close())));
-  const forged = `cw.v1.versioning.published.${COURSE}`;
+  const forged = subjectOf('versioning', 'published', COURSE);
   const countOf = async () => {
     const manager = await managerOf(await connectionOf('admin'));
     return (await manager.streams.info('CW_VERSIONING')).state.messages;
@@ -65,15 +66,31 @@ describe('on NATS', () => {
     const source = await connectionOf('versioning');
     await ensureStream(source, 'versioning');
     await ensureStream(source, 'versioning');
-    await jetStreamOf(source).publish(forged, '{}', { timeout: 1_000 });
     const catalog = await connectionOf('catalog');
-    const name = 'catalog--versioning';
-    await (await managerOf(catalog)).consumers.add('CW_VERSIONING', { durable_name: name, ack_policy: 'explicit' });
-    const consumer = await jetStreamOf(catalog).consumers.get('CW_VERSIONING', name);
-    const message = await consumer.next({ expires: 2_000 });
-    expect(message.subject).toBe(forged);
-    expect(await message.ackAck()).toBe(true);
-    expect((await consumer.info()).num_pending).toBe(0);
+    const partition = COURSE.slice(-1);
+    const reader = { consumer: 'catalog', source: 'versioning', partition };
+    // As after the death of the replica that read it before, too.
+    await (await openDurable(catalog, { ...reader, takeOver: false })).close();
+    const messages = await openDurable(catalog, { ...reader, takeOver: true });
+    expect(await lookAtDurables(catalog, reader, new Map([[partition, { messages, received: 0 }]]))).toEqual([]);
+    await jetStreamOf(source).publish(forged, '{}', { timeout: 1_000 });
+    for await (const message of messages) {
+      expect(message.subject).toBe(forged);
+      expect(await message.ackAck()).toBe(true);
+      break;
+    }
+    await messages.close();
+  });
+
+  it('a replica is heard by the others of its service alone', async () => {
+    const [one, other] = [await connectionOf('review'), await connectionOf('review')];
+    const heard = [];
+    other.subscribe(wakeSubject('review'), { callback: () => heard.push('woken') });
+    await other.flush();
+    one.publish(wakeSubject('review'));
+    await one.flush();
+    await other.flush();
+    expect(heard).toEqual(['woken']);
   });
 
   it.each([['catalog'], ['content'], ['review'], ['deployment'], ['gateway'], ['subscriber']])(
@@ -147,9 +164,11 @@ describe('on NATS', () => {
     ['versioning', '$JS.API.STREAM.DELETE.CW_CATALOG'],
     ['versioning', '$JS.API.STREAM.PURGE.CW_VERSIONING'],
     ['catalog', '$JS.API.STREAM.UPDATE.CW_VERSIONING'],
-    ['catalog', '$JS.API.CONSUMER.CREATE.CW_VERSIONING.review--versioning'],
-    ['catalog', '$JS.ACK.CW_VERSIONING.review--versioning.1.1.1.1.0'],
-    ['content', '$JS.API.CONSUMER.MSG.NEXT.CW_VERSIONING.catalog--versioning'],
+    ['catalog', '$JS.API.CONSUMER.CREATE.CW_VERSIONING.review--versioning--0'],
+    ['catalog', '$JS.API.CONSUMER.DELETE.CW_VERSIONING.review--versioning--0'],
+    ['catalog', '$JS.ACK.CW_VERSIONING.review--versioning--0.1.1.1.1.0'],
+    ['catalog', 'cw.relay.versioning'],
+    ['content', '$JS.API.CONSUMER.MSG.NEXT.CW_VERSIONING.catalog--versioning--0'],
     ['gateway', '$JS.API.STREAM.INFO.CW_VERSIONING'],
   ])('%s may not send %s', async (user, subject) => {
     const connection = await connectionOf(user);

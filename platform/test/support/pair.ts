@@ -2,18 +2,22 @@ import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { EventSourceServiceDefinition } from '@coursewright/proto/coursewright/common/v1/event_source';
 import { createConsumer, type EventConsumer } from '@coursewright/platform/consume';
+import { durableOf } from '@coursewright/platform/durables';
 import type { Event } from '@coursewright/platform/event';
 import { createInbox, type EventSource, type Inbox } from '@coursewright/platform/inbox';
 import { createTokenMinter, createTokenVerifier } from '@coursewright/platform/internal-token';
 import { createLogger } from '@coursewright/platform/logger';
+import { createLeases, type Leases } from '@coursewright/platform/leases';
 import { managerOf, openNats, streamOf, type Nats } from '@coursewright/platform/nats';
 import { createOutbox, eventSourceService, type Outbox } from '@coursewright/platform/outbox';
+import { partitionOf } from '@coursewright/platform/partitions';
 import { createRelay, type Relay } from '@coursewright/platform/relay';
 import { openChannel } from '@coursewright/platform/rpc-client';
 import { createRpcServer } from '@coursewright/platform/rpc-server';
 import { openDatabase, type PgDatabase, type TxSql } from '@coursewright/platform/sql';
 import type { Subscription } from '@coursewright/platform/subscription';
 import { createTestKeys } from '@coursewright/platform/testing/keys';
+import type pg from 'pg';
 import { createTestDatabase, testServers, type TestDatabase } from '@coursewright/platform/testing/servers';
 
 export const logger = createLogger('test', 'silent');
@@ -37,6 +41,7 @@ export class Pair {
   beforeAsking: (method: string, courseId: string) => unknown = () => undefined;
   /** Called before an event or a state takes effect; what it throws is what the handler throws. */
   beforeEffect: (event: Pick<Event, 'courseId' | 'data' | 'type'>) => unknown = () => undefined;
+  private readonly leases: Leases[] = [];
   private readonly closers: (() => Promise<unknown>)[] = [];
   sourceDb!: PgDatabase;
   ownDb!: PgDatabase;
@@ -76,10 +81,12 @@ export class Pair {
     this.nats = openNats(options.natsUrl ?? testServers().nats, 'test', logger);
     this.relay = this.newRelay();
     const { inbox, nats, source } = this;
-    this.consumer = createConsumer({ consumer: 'own', source, inbox, nats, logger });
+    const leases = this.newLeases(this.ownDb.pool);
+    this.consumer = createConsumer({ consumer: 'own', source, inbox, nats, leases, logger });
     this.closers.push(
       () => this.consumer.stop(),
       () => this.relay.stop(),
+      () => Promise.all(this.leases.map((one) => one.stop?.())),
       async () => (await managerOf(await nats.connected)).streams.delete(streamOf(source)).catch(() => undefined),
       () => nats.close(),
       async () => channel.close(),
@@ -91,8 +98,22 @@ export class Pair {
     return this;
   }
 
-  newRelay(pool = this.sourceDb.pool): Relay {
-    return createRelay({ source: this.source, pool, outbox: this.outbox, nats: this.nats, logger });
+  newRelay(pool = this.sourceDb.pool, outbox = this.outbox): Relay {
+    const leases = this.newLeases(pool);
+    return createRelay({ source: this.source, pool, outbox, nats: this.nats, leases, logger });
+  }
+
+  /** The durable that a course's events come by. */
+  durable(courseId: string): string {
+    return durableOf({ consumer: 'own', source: this.source }, partitionOf(courseId));
+  }
+
+  /** Leases of another replica; asked of their database from the first moment that somebody can have asked something. */
+  private newLeases(pool: pg.Pool): Leases {
+    const leases = createLeases({ pool, replica: `replica-${this.leases.length}`, logger, everyMs: 100, ttlMs: 1_000 });
+    this.leases.push(leases);
+    setImmediate(() => void leases.start?.());
+    return leases;
   }
 
   say(courseId: string, what: string, more: object = {}): Promise<void> {

@@ -1,10 +1,14 @@
 // The configuration of nats-server: who may say and hear what. One account, a user for each process.
 import { serviceNames } from '../names.mjs';
 
-/** Whose events each service takes: it has one durable on the stream of each. */
+/** Whose events each service takes: it has one durable for each partition of their streams. */
 const consumes = { catalog: ['versioning', 'review'], review: ['versioning'], deployment: ['versioning'] };
+const partitions = [...'0123456789abcdef'];
 
 const streamOf = (source) => `CW_${source.toUpperCase()}`;
+
+/** Where replicas of a service tell each other that events wait to be published. */
+const wakeOf = (service) => `cw.relay.${service}`;
 
 /**
  * What a service may publish: its own events, and the requests by which it keeps its own stream and reads through its own
@@ -13,14 +17,20 @@ const streamOf = (source) => `CW_${source.toUpperCase()}`;
 function publishedBy(service) {
   const own = ['CREATE', 'UPDATE', 'INFO', 'DELETE'].map((verb) => `$JS.API.STREAM.${verb}.${streamOf(service)}`);
   const reads = (consumes[service] ?? []).flatMap((source) => {
-    const durable = `${streamOf(source)}.${service}--${source}`;
+    const stream = streamOf(source);
+    const durables = partitions.map((partition) => `${stream}.${service}--${source}--${partition}`);
     return [
-      `$JS.API.STREAM.INFO.${streamOf(source)}`,
-      ...['CREATE', 'INFO', 'MSG.NEXT'].map((verb) => `$JS.API.CONSUMER.${verb}.${durable}`),
-      `$JS.ACK.${durable}.>`,
+      `$JS.API.STREAM.INFO.${stream}`,
+      `$JS.API.CONSUMER.LIST.${stream}`,
+      ...durables.flatMap((durable) => [
+        // With the filter of the durable behind it.
+        `$JS.API.CONSUMER.CREATE.${durable}.>`,
+        ...['INFO', 'DELETE', 'MSG.NEXT'].map((verb) => `$JS.API.CONSUMER.${verb}.${durable}`),
+        `$JS.ACK.${durable}.>`,
+      ]),
     ];
   });
-  return [`cw.v1.${service}.>`, '$JS.API.INFO', ...own, ...reads];
+  return [`cw.v1.${service}.>`, wakeOf(service), '$JS.API.INFO', ...own, ...reads];
 }
 
 /** Who may say and hear what: `{user: {publish, subscribe}}`, each a list of subjects; the admin, who may all, is not in it. */
@@ -29,7 +39,7 @@ export function natsPermissions() {
   return {
     // Answers go to an inbox that only the asker hears.
     ...Object.fromEntries(
-      serviceNames.map((name) => [name, { publish: publishedBy(name), subscribe: [`_INBOX_${name}.>`] }]),
+      serviceNames.map((name) => [name, { publish: publishedBy(name), subscribe: [`_INBOX_${name}.>`, wakeOf(name)] }]),
     ),
     gateway: listener,
     subscriber: listener,

@@ -2,6 +2,7 @@ import { openCache } from '@coursewright/platform/cache';
 import { newId } from '@coursewright/platform/ids';
 import { createOutbox, eventSourceService } from '@coursewright/platform/outbox';
 import { requestService } from '@coursewright/platform/requests';
+import { sleepUnless, type Lease, type Leases, type Share } from '@coursewright/platform/leases';
 import type { Part } from '@coursewright/platform/run';
 import { createBase, serviceParts } from '@coursewright/platform/service';
 import { openDatabase, type TxSql } from '@coursewright/platform/sql';
@@ -27,7 +28,8 @@ export async function createService(config: CatalogConfig): Promise<Part[]> {
   const base = await createBase(config.name, config);
   const database = openDatabase({ url: config.databaseUrl, applicationName: config.name });
   const outbox = createOutbox();
-  const cache = openCache(config.redisUrl, config.name, base.logger, { database });
+  const leases = base.leases(database.pool);
+  const cache = openCache(config.redisUrl, config.name, base.logger, { database, leases });
   const versioning = base.channel('versioning', config.versioningAddress);
   const review = base.channel('review', config.reviewAddress);
   const deps: Deps = {
@@ -49,6 +51,7 @@ export async function createService(config: CatalogConfig): Promise<Part[]> {
     database,
     pool: database.pool,
     outbox,
+    leases,
     services: [
       catalogService(deps),
       eventSourceService(
@@ -70,27 +73,36 @@ export async function createService(config: CatalogConfig): Promise<Part[]> {
       { subscription: reviewEvents(deps), channel: review },
     ],
     checks: [{ name: 'redis', required: false, isUp: () => cache.isUp() }],
-    parts: [{ name: 'cache', stop: () => cache.close() }, sweeper(deps)],
+    parts: [{ name: 'cache', stop: () => cache.close() }, sweeper(deps, leases)],
   });
 }
 
-const sweepMs = 1_000;
+const sweepPauseMs = 1_000;
+const due = {
+  intents: `EXISTS (SELECT FROM course_intent WHERE state = 'open' AND lease_until < now())`,
+  old_intents: `EXISTS (SELECT FROM course_intent WHERE closed_at < now() - interval '7 days')`,
+  deletions: 'EXISTS (SELECT FROM deletion_intent WHERE lease_until < now())',
+  keys: 'EXISTS (SELECT FROM key_claim WHERE expires_at < now())',
+};
 
-/** Looks for interrupted courses and for keys that are bound no longer, once a second, one sweep at a time. */
-function sweeper(deps: Deps): Part {
-  let timer: NodeJS.Timeout | undefined;
-  let sweeping: Promise<unknown> | undefined;
-  const sweep = (): void => {
-    sweeping ??= Promise.all([sweepIntents(deps), pruneKeys(deps)])
-      .catch((error: unknown) => deps.logger.warn({ reason: String(error) }, 'sweep failed'))
-      .finally(() => (sweeping = undefined));
+/** Finishes interrupted courses and drops keys that are bound no longer, at one replica at a time, when the heartbeat says that there are some. */
+function sweeper(deps: Deps, leases: Leases): Part {
+  let isDue = false;
+  let share: Share | undefined;
+  for (const [name, sql] of Object.entries(due))
+    leases.ask({ name, sql, onAnswer: (isTrue) => void (isDue ||= isTrue) });
+  const sweep = async (lease: Lease): Promise<void> => {
+    for (; lease.isHeld(); await sleepUnless(lease.signal, sweepPauseMs)) {
+      if (!isDue) continue;
+      isDue = false;
+      await Promise.all([sweepIntents(deps), pruneKeys(deps)]).catch((error: unknown) =>
+        deps.logger.warn({ reason: String(error) }, 'sweep failed'),
+      );
+    }
   };
   return {
     name: 'sweeper',
-    start: async () => void (timer = setInterval(sweep, sweepMs)),
-    async stop() {
-      clearInterval(timer);
-      await sweeping;
-    },
+    start: async () => void (share = leases.share(['sweeper'], sweep)),
+    stop: async () => share?.stop(),
   };
 }

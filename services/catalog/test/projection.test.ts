@@ -7,6 +7,7 @@ import { createInbox } from '@coursewright/platform/inbox';
 import { createLogger } from '@coursewright/platform/logger';
 import { managerOf, openNats } from '@coursewright/platform/nats';
 import { createOutbox } from '@coursewright/platform/outbox';
+import { createLeases } from '@coursewright/platform/leases';
 import { createRelay } from '@coursewright/platform/relay';
 import { openDatabase } from '@coursewright/platform/sql';
 import { EventSourceServiceDefinition } from '@coursewright/proto/coursewright/common/v1/event_source';
@@ -219,7 +220,9 @@ describe('the whole way', () => {
     await truth.pool.query(readFileSync(new URL('../../../platform/sql/common.sql', import.meta.url), 'utf8'));
     const nats = openNats(testServers().nats, source, logger);
     const outbox = createOutbox();
-    const relay = createRelay({ source, pool: truth.pool, outbox, nats, logger });
+    const sourceLeases = createLeases({ pool: truth.pool, replica: 'source', logger });
+    const leases = createLeases({ pool: world.database.pool, replica: 'catalog', logger });
+    const relay = createRelay({ source, pool: truth.pool, outbox, nats, leases: sourceLeases, logger });
     const channel = openChannel('versioning', world.versioning.address);
     const token = (await world.callers.service('catalog')).token!;
     const deps = { projection: projectionRows, registry: registryRows, cache: noCache };
@@ -228,7 +231,8 @@ describe('the whole way', () => {
       { ...versioningEvents(deps), source },
       { client: channel.client(EventSourceServiceDefinition), token: async () => token },
     );
-    const consumer = createConsumer({ consumer: 'catalog', source, inbox, nats, logger });
+    const consumer = createConsumer({ consumer: 'catalog', source, inbox, nats, leases, logger });
+    await Promise.all([sourceLeases, leases].map((one) => one.start?.()));
     await relay.start();
     await consumer.start();
     try {
@@ -254,6 +258,7 @@ describe('the whole way', () => {
     } finally {
       await consumer.stop();
       await relay.stop();
+      await Promise.all([sourceLeases, leases].map((one) => one.stop?.()));
       const manager = await managerOf(await nats.connected);
       await manager.streams.delete(`CW_${source.toUpperCase()}`);
       await nats.close();

@@ -49,6 +49,13 @@ export async function createService(config: Config): Promise<{ parts: Part[]; lo
     limits: config.archiveLimits,
     newId,
     logger,
+    pollMs: 0,
+  });
+  const leases = base.leases(database.pool);
+  leases.ask({
+    name: 'imports',
+    sql: `EXISTS (SELECT FROM "import" WHERE state = 'running' AND (lease_until IS NULL OR lease_until < now()))`,
+    onAnswer: (isTrue) => isTrue && runner.wake(),
   });
   const service = contentService({
     ...{ bodies, versioning, imports, spool, cache, newId },
@@ -62,6 +69,7 @@ export async function createService(config: Config): Promise<{ parts: Part[]; lo
     database,
     pool: database.pool,
     outbox,
+    leases,
     services: [
       service,
       eventSourceService(database, async (_sql, courseId) => ({ courseId }), eventConsumers),

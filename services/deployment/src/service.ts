@@ -25,10 +25,18 @@ export async function createService(config: DeploymentConfig): Promise<Part[]> {
     logger: base.logger,
   };
   const sync = synchroniser(deps);
+  const leases = base.leases(pool);
+  // What a crash left, and what was put off.
+  leases.ask({
+    name: 'content_sync',
+    sql: 'EXISTS (SELECT FROM content_sync WHERE lease_until <= now())',
+    onAnswer: (isTrue) => isTrue && sync.wake(),
+  });
   return serviceParts<DeploymentTx>(base, {
     database,
     pool,
     outbox: createOutbox(),
+    leases,
     services: [
       deploymentService({ contents: contentRows, sql: database }),
       // Nothing of this service's is told in events yet: the state of every course is that none has been.
@@ -45,11 +53,8 @@ export async function createService(config: DeploymentConfig): Promise<Part[]> {
   });
 }
 
-const pollMs = 1_000;
-
-/** Lists waiting courses anew, one after the other: at once when told, and once a second for what a crash left. */
+/** Lists waiting courses anew, one after the other, when told. Each is leased by its row, so replicas do not take the same. */
 function synchroniser(deps: SyncDeps<DeploymentTx>): { part: Part; wake: () => void } {
-  let timer: NodeJS.Timeout | undefined;
   let stopping = false;
   let working: Promise<void> | undefined;
   const work = async (): Promise<void> => {
@@ -63,10 +68,8 @@ function synchroniser(deps: SyncDeps<DeploymentTx>): { part: Part; wake: () => v
   };
   const part: Part = {
     name: 'synchroniser',
-    start: async () => void (timer = setInterval(wake, pollMs)),
     async stop() {
       stopping = true;
-      clearInterval(timer);
       await working;
     },
   };

@@ -23,6 +23,8 @@ export interface RunnerDeps extends ImportDeps {
   readonly leaseMs?: number;
   /** After how many milliseconds an import that has to wait is tried again; 3 s unless told. */
   readonly retryMs?: number;
+  /** How often it looks by itself, in milliseconds; 1 s unless told, 0 when it is woken whenever an import waits. */
+  readonly pollMs?: number;
 }
 
 const AT_ONCE = 2;
@@ -84,7 +86,8 @@ export function createImportRunner(deps: RunnerDeps): ImportRunner {
     wake,
     sweep,
     async start() {
-      timers = [setInterval(wake, POLL_MS), setInterval(() => void sweep(), SWEEP_MS)];
+      const pollMs = deps.pollMs ?? POLL_MS;
+      timers = [setInterval(() => void sweep(), SWEEP_MS), ...(pollMs > 0 ? [setInterval(wake, pollMs)] : [])];
       wake();
       // A process that is started anew more often than once an hour sweeps too.
       void sweep();

@@ -14,7 +14,7 @@ export const protobufPackage = "coursewright.events.v1";
 
 export const protobufFileName = "coursewright/events/v1/versioning.proto";
 
-/** A branch of a course has a new head. Subject cw.v1.versioning.committed.<courseId>. */
+/** A branch of a course has a new head. Subject cw.v1.versioning.committed.<partition>.<courseId>. */
 export interface Committed {
   courseId: string;
   branchId: string;
