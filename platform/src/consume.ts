@@ -130,7 +130,9 @@ class PartitionedConsumer implements EventConsumer {
 
   private async take(feed: Feed): Promise<void> {
     const { lease, messages } = feed;
-    if (messages === undefined || lease.signal.aborted) return void (await messages?.close());
+    if (messages === undefined) return;
+    // Not awaited: messages that nobody has begun to read never say that they are closed.
+    if (lease.signal.aborted) return void messages.close();
     feed.received = 0;
     this.note();
     // Whatever came before the durable was there, or is on its way to somebody who is gone.
@@ -159,7 +161,7 @@ class PartitionedConsumer implements EventConsumer {
     this.isLooking = true;
     try {
       const lost = await lookAtDurables(await this.options.nats.connected, this.options, new Map(open));
-      for (const feed of lost) await feed.messages?.close();
+      for (const feed of lost) void feed.messages?.close();
     } catch (error) {
       this.options.logger.debug({ reason: String(error) }, 'durables cannot be looked after');
     } finally {

@@ -70,7 +70,7 @@ describe('on NATS', () => {
     const partition = COURSE.slice(-1);
     const reader = { consumer: 'catalog', source: 'versioning', partition };
     // As after the death of the replica that read it before, too.
-    await (await openDurable(catalog, { ...reader, takeOver: false })).close();
+    void (await openDurable(catalog, { ...reader, takeOver: false })).close();
     const messages = await openDurable(catalog, { ...reader, takeOver: true });
     expect(await lookAtDurables(catalog, reader, new Map([[partition, { messages, received: 0 }]]))).toEqual([]);
     await jetStreamOf(source).publish(forged, '{}', { timeout: 1_000 });
