@@ -35,6 +35,8 @@ export interface Leases extends Part {
   share(names: readonly string[], work: LeasedWork): Share;
   /** Asks the database something with each heartbeat, so that nothing else has to look again and again. Before the start only. */
   ask(question: Question): void;
+  start(): Promise<void>;
+  stop(): Promise<void>;
 }
 
 export interface LeaseOptions {

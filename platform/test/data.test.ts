@@ -201,14 +201,14 @@ describe('the database port', () => {
       const logger = createLogger('test', 'silent');
       const leases = createLeases({ pool: database.pool, replica: 'test', logger });
       const keeper = housekeeping(database, { prunings: [slowly], leases, logger });
-      await leases.start?.();
+      await leases.start();
       await keeper.start?.();
       try {
         const batches = { name: 'count_batches', text: 'SELECT count(*) AS n FROM batch' };
         await eventually(async () => expect(await database.rows(batches)).toEqual([{ n: 2 }]), 10_000);
       } finally {
         await keeper.stop?.();
-        await leases.stop?.();
+        await leases.stop();
       }
     });
 

@@ -31,7 +31,7 @@ afterEach(async () => {
     child.kill('SIGKILL');
     if (child.exitCode === null && child.signalCode === null) await once(child, 'exit');
   }
-  await Promise.all(open.splice(0).map((leases) => leases.stop?.()));
+  await Promise.all(open.splice(0).map((leases) => leases.stop()));
 });
 afterAll(async () => {
   await database.close();
@@ -126,14 +126,14 @@ describe('leases of a process', () => {
       expect(lease.isHeld()).toBe(false);
       working -= 1;
     });
-    await leases.start?.();
+    await leases.start();
     await eventually(async () => expect(working).toBe(1), 2_000);
     isAway = true;
     await eventually(async () => expect(working).toBe(0), 2_000);
     isAway = false;
     await eventually(async () => expect(working).toBe(1), 3_000);
     expect(tokens).toEqual([1, 2]);
-    await leases.stop?.();
+    await leases.stop();
     await pool.end();
   });
 
@@ -153,7 +153,7 @@ describe('leases of a process', () => {
       seen.push(lease);
       return untilEnd(lease);
     });
-    await leases.start?.();
+    await leases.start();
     await eventually(async () => expect(seen).toHaveLength(1), 2_000);
     delayMs = 900;
     await eventually(async () => expect(seen[0]!.isHeld()).toBe(false), 3_000);
@@ -162,7 +162,7 @@ describe('leases of a process', () => {
     delayMs = 0;
     await eventually(async () => expect(seen.at(-1)!.isHeld()).toBe(true), 3_000);
     expect(seen.at(-1)).not.toBe(seen[0]);
-    await leases.stop?.();
+    await leases.stop();
     await pool.end();
   });
 
@@ -180,7 +180,7 @@ describe('leases of a process', () => {
       Array.from({ length: 16 }, (_, n) => `idle ${n}`),
       untilEnd,
     );
-    await leases.start?.();
+    await leases.start();
     await new Promise((resolve) => setTimeout(resolve, 300));
     const [before, beats] = [statements, answers[0]!.length];
     await new Promise((resolve) => setTimeout(resolve, 1_000));
@@ -189,7 +189,7 @@ describe('leases of a process', () => {
     expect(answers[0]!.length - beats).toBeGreaterThan(2);
     expect(new Set(answers[0])).toEqual(new Set([false]));
     expect(new Set(answers[1])).toEqual(new Set([true]));
-    await leases.stop?.();
+    await leases.stop();
     await pool.end();
   });
 });

@@ -86,7 +86,7 @@ export class Pair {
     this.closers.push(
       () => this.consumer.stop(),
       () => this.relay.stop(),
-      () => Promise.all(this.leases.map((one) => one.stop?.())),
+      () => Promise.all(this.leases.map((one) => one.stop())),
       async () => (await managerOf(await nats.connected)).streams.delete(streamOf(source)).catch(() => undefined),
       () => nats.close(),
       async () => channel.close(),
@@ -112,7 +112,7 @@ export class Pair {
   private newLeases(pool: pg.Pool): Leases {
     const leases = createLeases({ pool, replica: `replica-${this.leases.length}`, logger, everyMs: 100, ttlMs: 1_000 });
     this.leases.push(leases);
-    setImmediate(() => void leases.start?.());
+    setImmediate(() => void leases.start());
     return leases;
   }
 

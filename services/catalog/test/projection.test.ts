@@ -232,7 +232,7 @@ describe('the whole way', () => {
       { client: channel.client(EventSourceServiceDefinition), token: async () => token },
     );
     const consumer = createConsumer({ consumer: 'catalog', source, inbox, nats, leases, logger });
-    await Promise.all([sourceLeases, leases].map((one) => one.start?.()));
+    await Promise.all([sourceLeases, leases].map((one) => one.start()));
     await relay.start();
     await consumer.start();
     try {
@@ -258,7 +258,7 @@ describe('the whole way', () => {
     } finally {
       await consumer.stop();
       await relay.stop();
-      await Promise.all([sourceLeases, leases].map((one) => one.stop?.()));
+      await Promise.all([sourceLeases, leases].map((one) => one.stop()));
       const manager = await managerOf(await nats.connected);
       await manager.streams.delete(`CW_${source.toUpperCase()}`);
       await nats.close();

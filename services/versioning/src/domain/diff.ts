@@ -80,7 +80,7 @@ class Walk {
 
   /** Takes in what is known of a node; once both sides are, goes on below it. */
   async pair(id: string, sides: { from?: Side; to?: Side; isReordered?: boolean }): Promise<void> {
-    const turn = this.#pool.dueTurn();
+    const turn = this.#pool.turn();
     if (turn) await turn;
     const pair = this.#pairs.get(id) ?? { from: null, to: null, isReordered: false };
     this.#pairs.set(id, pair);
@@ -156,7 +156,7 @@ class Walk {
   async results(): Promise<NodeDiff[]> {
     const diffs: NodeDiff[] = [];
     for (const [id, pair] of this.#pairs) {
-      const turn = this.#pool.dueTurn();
+      const turn = this.#pool.turn();
       if (turn) await turn;
       const diff = nodeDiff(id, pair);
       if (diff) diffs.push({ ...diff, path: this.#path(pair) });

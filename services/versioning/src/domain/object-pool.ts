@@ -1,5 +1,4 @@
 import { AppError } from '@coursewright/platform/errors';
-import { AT_ONCE } from '@coursewright/platform/pace';
 import {
   encodeObject,
   type IndexObject,
@@ -44,14 +43,8 @@ export class ObjectPool {
   }
 
   /** See `ObjectReader.turn`. */
-  turn(): Promise<void> {
-    return this.#reader.turn?.() ?? AT_ONCE;
-  }
-
-  /** As `turn`, for the shortest of steps: undefined when nobody else has to be let in, so that there is nothing to wait for. */
-  dueTurn(): Promise<void> | undefined {
-    const turn = this.turn();
-    return turn === AT_ONCE ? undefined : turn;
+  turn(): Promise<void> | undefined {
+    return this.#reader.turn?.();
   }
 
   /** All of these objects in the order asked for, in one call of the reader. Throws internal `OBJECT_MISSING`. */

@@ -113,7 +113,7 @@ export const FORMATS: Readonly<Record<ObjectType, number>> = { node: 1, list: 1,
 export interface ObjectReader {
   getMany(hashes: readonly string[]): Promise<ReadonlyMap<string, TreeObject>>;
   /** Gives other work its turn when this one has gone on for long; to be called between the parts of what may be large. */
-  turn?(): Promise<void>;
+  turn?(): Promise<void> | undefined;
 }
 
 /** sha-256 of the 16 bytes of an id, in hex: what chunk boundaries and the index go by. */
