@@ -41,7 +41,7 @@ export interface Leases extends Part {
 
 export interface LeaseOptions {
   readonly pool: pg.Pool;
-  /** Name of this replica; replicas are ordered by it. */
+  /** Name of this replica; they are ordered by it. */
   readonly replica: string;
   readonly logger: Logger;
   readonly everyMs?: number;
@@ -50,8 +50,7 @@ export interface LeaseOptions {
   readonly unsafe?: boolean;
 }
 
-const usualEveryMs = 1_000;
-const usualTtlMs = 3_000;
+const [usualEveryMs, usualTtlMs] = [1_000, 3_000];
 /** This much sooner than the database a holder takes its leases for lost. */
 const marginShare = 1 / 6;
 const againMs = 500;
@@ -173,8 +172,7 @@ class PgLeases implements Leases {
       ...beatStatement(this.questions),
       values: [this.id, this.ttlMs, this.groups.map(workOf)],
     });
-    const row = rows[0];
-    if (row === undefined) return;
+    const row = rows[0] as BeatRow;
     // An answer that comes too late does not bring back what was lost meanwhile.
     if (!row.alive || this.hasLapsed()) {
       this.options.logger.warn({ alive: row.alive }, 'leases were lost: their time was missed');
