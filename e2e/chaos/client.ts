@@ -1,0 +1,106 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { newId } from '@coursewright/platform/ids';
+import type { Answer, Api, RequestOptions } from '../src/api.js';
+import type { Attempt, Outcome } from './history.js';
+
+/** A request as a fault may meet it. */
+export interface Asked {
+  readonly method: string;
+  readonly path: string;
+  readonly options?: RequestOptions;
+}
+
+/** What a client came to know by one or more requests. */
+export interface Told<T> {
+  readonly attempts: readonly Attempt[];
+  readonly outcome: Outcome;
+  /** The last answer, if there was one. */
+  readonly answer: Answer<T> | null;
+}
+
+/** An answer that no client should get, or none at all. */
+export interface OddAnswer {
+  readonly at: number;
+  readonly request: string;
+  /** `503 without Retry-After`, `504 DEADLINE_EXCEEDED`, `no answer`. */
+  readonly what: string;
+}
+
+/** Longer than the gateway takes over anything. */
+const TIMEOUT_MS = 25_000;
+const PAUSE_MS = 250;
+
+/** The API as the clients of the suite use it: every request is written down, and what is odd about its answer. */
+export class Client {
+  readonly odd: OddAnswer[] = [];
+  /** Answers that asked to come back: 503 with Retry-After. */
+  putOff = 0;
+
+  constructor(
+    private readonly api: Api,
+    private readonly now: () => number = () => performance.now(),
+  ) {}
+
+  /** One request; never throws. */
+  async once<T>({ method, path, options = {} }: Asked, isRepeat = false): Promise<Told<T>> {
+    const begin = this.now();
+    let answer: Answer<T> | null = null;
+    let error = '';
+    try {
+      answer = await this.api.send<T>(method, path, { timeoutMs: TIMEOUT_MS, ...options });
+    } catch (failure) {
+      error = nameOf(failure);
+    }
+    const end = this.now();
+    const reason = String((answer?.body as { reason?: unknown } | undefined)?.reason ?? '');
+    const header = answer?.headers.get('retry-after') ?? null;
+    const attempt = {
+      begin,
+      end,
+      status: answer?.status ?? null,
+      reason,
+      retryAfter: header === null ? null : Number(header),
+    };
+    this.note(attempt, { request: `${method} ${path.split('?')[0]!}`, error, isRepeat });
+    return { attempts: [attempt], outcome: outcomeOf(attempt), answer };
+  }
+
+  /** The same request under one key until it is answered for good, or `isOver` says that nobody waits any more. */
+  async insist<T>(asked: Asked, isOver: () => boolean): Promise<Told<T>> {
+    const headers = { ...asked.options?.headers, 'idempotency-key': newId() };
+    const attempts: Attempt[] = [];
+    for (;;) {
+      const told = await this.once<T>({ ...asked, options: { ...asked.options, headers } }, attempts.length > 0);
+      attempts.push(...told.attempts);
+      if (told.outcome !== 'unknown' || isOver()) return { ...told, attempts };
+      await sleep(PAUSE_MS);
+    }
+  }
+
+  private note(
+    attempt: Attempt,
+    { request, error, isRepeat }: { request: string; error: string; isRepeat: boolean },
+  ): void {
+    const { status, reason, retryAfter, begin } = attempt;
+    const isFine = status !== null && (status < 300 || status === 412 || (isRepeat && reason === 'IN_PROGRESS'));
+    if (isFine) return;
+    if (status === 503 && retryAfter !== null && retryAfter > 0) {
+      this.putOff += 1;
+      return;
+    }
+    const what =
+      status === null ? `no answer (${error})` : status === 503 ? '503 without Retry-After' : `${status} ${reason}`;
+    this.odd.push({ at: begin, request, what });
+  }
+}
+
+/** A 4xx is for good, except that the first request with this key may still be under way; a 5xx leaves it open. */
+function outcomeOf({ status, reason }: Attempt): Outcome {
+  if (status === null || status >= 500 || status === 429 || reason === 'IN_PROGRESS') return 'unknown';
+  return status < 300 ? 'acknowledged' : 'refused';
+}
+
+function nameOf(failure: unknown): string {
+  const { cause, name } = failure as { cause?: { code?: string }; name?: string };
+  return cause?.code ?? name ?? 'error';
+}

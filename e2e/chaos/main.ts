@@ -1,0 +1,106 @@
+// npm run chaos                          every fault once
+// npm run chaos -- --fault kill          the faults of a kind, or one: --fault kill:catalog; may be said several times
+// npm run chaos -- --runs 10 --seed 7    so many drills of each fault; the n-th has the seed 7 + n - 1
+// npm run chaos -- --replicas 2          two of each service
+// npm run chaos -- --without lease       the services do without a safety: the suite has to fail
+// Ends with 1 when a promise was broken. A run of all faults with nothing left out writes docs/reliability.md.
+import { readFileSync, writeFileSync } from 'node:fs';
+import { availableParallelism, totalmem } from 'node:os';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { startChaosSystem, type ChaosOptions, type ChaosSystem } from './chaos-system.js';
+import { brokenDrill, runDrill, type DrillResult } from './drill.js';
+import { chosen, faultsOf, type Fault } from './faults.js';
+import { layTrails } from './observe.js';
+import { pageWith, tableOf } from './report.js';
+
+const PAGE = fileURLToPath(new URL('../../docs/reliability.md', import.meta.url));
+
+const { values } = parseArgs({
+  options: {
+    fault: { type: 'string', multiple: true, default: [] },
+    runs: { type: 'string', default: '1' },
+    seed: { type: 'string', default: '1' },
+    replicas: { type: 'string', default: '1' },
+    without: { type: 'string' },
+  },
+});
+
+function numberOf(name: 'runs' | 'seed' | 'replicas'): number {
+  const number = Number(values[name]);
+  if (!Number.isInteger(number) || number < 1) throw new Error(`--${name} is a whole number from 1`);
+  return number;
+}
+
+function note(result: DrillResult): void {
+  const { fault, seed, acknowledged, lost, doubled, readyMs, rightMs, staleMs, odd, violations } = result;
+  const time = (ms: number | null): string => (ms === null ? 'never' : `${(ms / 1000).toFixed(1)} s`);
+  const answers = [...odd].map(([what, times]) => `${times} × ${what}`).join(', ');
+  console.log(
+    `${violations.length === 0 ? '✓' : '✗'} ${fault} (seed ${seed}): ${acknowledged} acknowledged, ${lost} lost, ${doubled} doubled, ` +
+      `ready ${time(readyMs)}, right ${time(rightMs)}, stale ${time(staleMs)}${answers && `; ${answers}`}`,
+  );
+  for (const { kind, what } of violations.slice(0, 10)) console.log(`    ${kind}: ${what}`);
+  if (violations.length > 10) console.log(`    and ${violations.length - 10} more`);
+}
+
+/** The system under test; a new one after a drill that could not be brought to its end, since nobody knows what it left. */
+class Bench {
+  private system: ChaosSystem | undefined;
+
+  constructor(private readonly options: ChaosOptions) {}
+
+  async ready(): Promise<ChaosSystem> {
+    if (this.system !== undefined) return this.system;
+    console.log('Starting the system.');
+    this.system = await startChaosSystem(this.options);
+    await layTrails(this.system.facts.servers.postgres);
+    return this.system;
+  }
+
+  async drill(fault: Fault, seed: number): Promise<DrillResult> {
+    const system = await this.ready();
+    try {
+      return await runDrill(system, fault, seed);
+    } catch (error) {
+      await this.close();
+      return brokenDrill(fault, seed, error);
+    }
+  }
+
+  async close(): Promise<void> {
+    const { system } = this;
+    this.system = undefined;
+    await system?.close();
+  }
+}
+
+async function main(): Promise<number> {
+  const [runs, seed, replicas] = [numberOf('runs'), numberOf('seed'), numberOf('replicas')];
+  const bench = new Bench({ replicas, without: values.without });
+  const interrupt = (): void => void bench.close().finally(() => process.exit(130));
+  process.once('SIGINT', interrupt).once('SIGTERM', interrupt);
+  const results: DrillResult[] = [];
+  const isWhole = values.fault.length === 0 && values.without === undefined;
+  const command = `npm run chaos -- --runs ${runs} --seed ${seed} --replicas ${replicas}`;
+  const machine = `${availableParallelism()} cores, ${Math.round(totalmem() / 2 ** 30)} GiB`;
+  try {
+    const { processes, servers } = await bench.ready();
+    for (const fault of chosen(faultsOf(processes, servers), values.fault)) {
+      for (let run = 0; run < runs; run += 1) {
+        const result = await bench.drill(fault, seed + run);
+        results.push(result);
+        note(result);
+      }
+      const date = new Date().toISOString().slice(0, 10);
+      if (isWhole)
+        writeFileSync(PAGE, pageWith(readFileSync(PAGE, 'utf8'), results, { command, replicas, date, machine }));
+    }
+  } finally {
+    await bench.close();
+  }
+  console.log(`\n${tableOf(results)}`);
+  return results.some(({ violations }) => violations.length > 0) ? 1 : 0;
+}
+
+process.exitCode = await main();

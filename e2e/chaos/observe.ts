@@ -1,0 +1,190 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import pg from 'pg';
+import type { ChaosSystem } from './chaos-system.js';
+import type { Mark, TrailRow } from './trail.js';
+
+/** The services that take events of versioning. */
+export const consumers = ['catalog', 'review', 'deployment'] as const;
+
+const LOOK_MS = 100;
+const ANSWER_MS = 1_000;
+
+/** A connection to a service's database as the owner of its tables, made anew whenever it was lost. */
+export class Look {
+  private client: pg.Client | undefined;
+
+  constructor(
+    private readonly postgres: string,
+    private readonly service: string,
+    private readonly answerMs = 30_000,
+  ) {}
+
+  async rows<T extends pg.QueryResultRow>(text: string, values: readonly unknown[] = []): Promise<T[]> {
+    const client = (this.client ??= await this.connect());
+    try {
+      return (await client.query<T>(text, [...values])).rows;
+    } catch (error) {
+      await this.close();
+      throw error;
+    }
+  }
+
+  async close(): Promise<void> {
+    const { client } = this;
+    this.client = undefined;
+    // Of a server that hangs nobody hears the end.
+    void client?.end().catch(() => undefined);
+  }
+
+  private async connect(): Promise<pg.Client> {
+    const url = new URL(this.postgres);
+    url.pathname = `/cw_${this.service}`;
+    const client = new pg.Client({
+      connectionString: url.href,
+      connectionTimeoutMillis: this.answerMs,
+      query_timeout: this.answerMs,
+    });
+    client.on('error', () => (this.client = undefined));
+    await client.connect();
+    return client;
+  }
+}
+
+const TRAIL = `
+  CREATE TABLE IF NOT EXISTS chaos_trail (
+    n bigserial PRIMARY KEY, tab text NOT NULL, course uuid NOT NULL, value text NOT NULL, line text NOT NULL
+  );
+  CREATE OR REPLACE FUNCTION chaos_note() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = public AS $$
+  DECLARE
+    it jsonb := to_jsonb(NEW);
+  BEGIN
+    IF TG_TABLE_NAME = 'inbox' THEN
+      IF TG_OP = 'UPDATE' AND (to_jsonb(OLD) ->> 'parked_at') IS DISTINCT FROM (it ->> 'parked_at') THEN RETURN NULL; END IF;
+      INSERT INTO chaos_trail (tab, course, value, line)
+        VALUES ('inbox', NEW.course_id, it ->> 'seq', (it ->> 'source') || ' ' || (it ->> 'epoch'));
+    ELSE
+      INSERT INTO chaos_trail (tab, course, value, line)
+        VALUES (TG_TABLE_NAME, NEW.course_id, coalesce(it ->> 'commit', it -> 'shown' ->> 'head'), coalesce(it ->> 'kind', ''));
+    END IF;
+    RETURN NULL;
+  END $$;`;
+
+const TABLES = { catalog: ['inbox', 'course_card'], review: ['inbox', 'course_head'], deployment: ['inbox'] } as const;
+
+/** Makes each consumer's database write down every change of its inbox and of what it shows as the head of a course. */
+export async function layTrails(postgres: string): Promise<void> {
+  for (const consumer of consumers) {
+    const look = new Look(postgres, consumer);
+    await look.rows(TRAIL);
+    for (const table of TABLES[consumer])
+      await look.rows(
+        `CREATE OR REPLACE TRIGGER chaos_trail AFTER INSERT OR UPDATE ON ${table} FOR EACH ROW EXECUTE FUNCTION chaos_note()`,
+      );
+    await look.close();
+  }
+}
+
+/** What the trails say of these courses. */
+export async function readTrails(postgres: string, courses: readonly string[]): Promise<TrailRow[]> {
+  const rows: TrailRow[] = [];
+  for (const consumer of consumers) {
+    const look = new Look(postgres, consumer);
+    const found = await look.rows<{ tab: string; course: string; value: string; line: string }>(
+      'SELECT tab, course, value, line FROM chaos_trail WHERE course = ANY($1::uuid[]) ORDER BY n',
+      [courses],
+    );
+    rows.push(...found.map(({ tab, ...row }) => ({ consumer, table: tab, ...row })));
+    await look.close();
+  }
+  return rows;
+}
+
+/** Looks, ten times a second, how far the source and the consumers of events are, and whether each process is ready. */
+export class Observer {
+  readonly marks: Mark[] = [];
+  private notReady: { at: number; what: string } = { at: 0, what: '' };
+  private readyLooks = 0;
+  private isOver = false;
+  private readonly work: Promise<unknown>;
+
+  constructor(
+    private readonly system: ChaosSystem,
+    private readonly courses: readonly string[],
+  ) {
+    const { postgres } = system.facts.servers;
+    this.work = Promise.all([
+      this.every(
+        this.markOf(
+          postgres,
+          'versioning',
+          'SELECT course_id AS course, n::int AS seq FROM course_seq WHERE course_id = ANY($1)',
+        ),
+      ),
+      ...consumers.map((consumer) =>
+        this.every(
+          this.markOf(
+            postgres,
+            consumer,
+            `SELECT course_id AS course, seq::int AS seq FROM inbox WHERE source = 'versioning' AND course_id = ANY($1)`,
+          ),
+        ),
+      ),
+      this.every(() => this.askReady()),
+    ]);
+  }
+
+  /** When something was last seen that is not ready, and what; at 0 when nothing ever was. */
+  get lastNotReady(): { readonly at: number; readonly what: string } {
+    return this.notReady;
+  }
+
+  /** Looks at readiness since the last one that found something. */
+  get looksSinceReady(): number {
+    return this.readyLooks;
+  }
+
+  async close(): Promise<void> {
+    this.isOver = true;
+    await this.work;
+  }
+
+  private async every(look: () => Promise<void>): Promise<void> {
+    while (!this.isOver) {
+      const begun = performance.now();
+      // What cannot be seen now is seen later.
+      await look().catch(() => undefined);
+      await sleep(Math.max(10, LOOK_MS - (performance.now() - begun)));
+    }
+  }
+
+  private markOf(postgres: string, who: string, text: string): () => Promise<void> {
+    const look = new Look(postgres, who, ANSWER_MS);
+    return async () => {
+      if (this.isOver) return look.close();
+      const rows = await look.rows<{ course: string; seq: number }>(text, [this.courses]);
+      const at = performance.now();
+      for (const { course, seq } of rows) this.marks.push({ at, who, course, seq });
+    };
+  }
+
+  private async askReady(): Promise<void> {
+    const states = await Promise.all(
+      Object.entries(this.system.facts.processes).map(async ([name, { ops, url }]) => {
+        try {
+          const answer = await fetch(`${ops ?? url}/readyz`, { signal: AbortSignal.timeout(ANSWER_MS) });
+          const { status, checks } = (await answer.json()) as { status: string; checks?: Record<string, string> };
+          const down = Object.entries(checks ?? {}).filter(([, state]) => state !== 'up');
+          return status === 'ready' ? '' : `${name} ${status} (${down.map(([check]) => check).join(', ')})`;
+        } catch {
+          return `${name} silent`;
+        }
+      }),
+    );
+    const what = states.filter((state) => state !== '').join(', ');
+    if (what === '') this.readyLooks += 1;
+    else {
+      this.readyLooks = 0;
+      this.notReady = { at: performance.now(), what };
+    }
+  }
+}
