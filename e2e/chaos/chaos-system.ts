@@ -37,7 +37,10 @@ export interface ChaosOptions {
 /** The process with the supervisor, as something to ask. */
 class Host {
   private readonly child: ChildProcess;
-  private readonly waiting = new Map<number, { resolve(result: unknown): void; reject(error: Error): void }>();
+  private readonly waiting = new Map<
+    number,
+    { readonly resolve: (result: unknown) => void; readonly reject: (error: Error) => void }
+  >();
   private count = 0;
 
   constructor() {
@@ -62,13 +65,14 @@ class Host {
     return this.child.pid!;
   }
 
-  ask<T>(verb: Order['verb'], more: Omit<Order, 'id' | 'verb'> = {}): Promise<T> {
+  async ask<T>(verb: Order['verb'], more: Omit<Order, 'id' | 'verb'> = {}): Promise<T> {
     this.count += 1;
     const order: Order = { id: this.count, verb, ...more };
-    return new Promise<T>((resolve, reject) => {
-      this.waiting.set(order.id, { resolve: resolve as (result: unknown) => void, reject });
+    const result = await new Promise<unknown>((resolve, reject) => {
+      this.waiting.set(order.id, { resolve, reject });
       this.child.send(order);
     });
+    return result as T;
   }
 
   async end(signal: NodeJS.Signals): Promise<void> {

@@ -52,7 +52,8 @@ export class Client {
       error = nameOf(failure);
     }
     const end = this.now();
-    const reason = String((answer?.body as { reason?: unknown } | undefined)?.reason ?? '');
+    const said = answer?.body as { readonly reason?: unknown } | undefined;
+    const reason = typeof said?.reason === 'string' ? said.reason : '';
     const header = answer?.headers.get('retry-after') ?? null;
     const attempt = {
       begin,

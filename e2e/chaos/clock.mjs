@@ -1,4 +1,5 @@
-// Preloaded into the processes of a chaos run: sets the clock of this one off by as many milliseconds as the file of its operators'
+// Preloaded into the processes of a chaos run. Gives each connection to PostgreSQL the name of its process, for the trails of the suite, and
+// sets the clock of this process off by as many milliseconds as the file of its operators'
 // port says, from one moment to the next. The clocks that only go on (performance, timers) stay as they are, as when somebody sets
 // the clock of a machine.
 import { readFileSync } from 'node:fs';
@@ -6,6 +7,8 @@ import { join } from 'node:path';
 
 const LOOK_MS = 200;
 const { CHAOS_CLOCKS: folder, OPS_PORT: port } = process.env;
+
+if (port) process.env.PGOPTIONS = `-c chaos.process=${port}`;
 
 if (folder && port) {
   const file = join(folder, port);

@@ -9,7 +9,7 @@ import type { ImportRun, Violation } from './history.js';
 import { runImports } from './importer.js';
 import { Observer } from './observe.js';
 import { randomOf } from './random.js';
-import { longestStaleness, rightAt } from './trail.js';
+import { longestStaleness, rightAfter } from './trail.js';
 import { settle, verifyCourse, verifyImports, type Begun } from './verify.js';
 import { Writer, type Journal } from './writers.js';
 
@@ -22,7 +22,7 @@ export interface DrillResult {
   readonly doubled: number;
   /** From the fault's end until every process said that it was ready; null when it never did. */
   readonly readyMs: number | null;
-  /** From the fault's end until all that was there at that moment had taken effect everywhere. */
+  /** From the fault's end until no event waited for its effect for more than a second any more; null when it never came to that. */
   readonly rightMs: number | null;
   readonly staleMs: number;
   readonly staleWho: string;
@@ -34,6 +34,7 @@ export interface DrillResult {
 
 const WRITERS = 8;
 const COURSES = 2;
+const IMPORTERS = 2;
 const LESSONS_EACH = 4;
 const WARM_MS = 3_000;
 const JITTER_MS = 1_000;
@@ -42,7 +43,7 @@ const RECOVER_MS = 60_000;
 const PATIENCE_MS = 30_000;
 /** The promise: so long after the fault's end, or after all processes are ready again, projections are right. */
 const RIGHT_WITHIN_MS = 5_000;
-const STEADY_LOOKS = 10;
+const STEADY_LOOKS = 20;
 
 /** One fault under load, and the judgement on everything that was seen meanwhile. */
 export async function runDrill(system: ChaosSystem, fault: Fault, seed: number): Promise<DrillResult> {
@@ -70,6 +71,7 @@ export async function runDrill(system: ChaosSystem, fault: Fault, seed: number):
     await fault.inject(system);
     await sleep(fault.holdMs);
     const endedAt = performance.now();
+    observer.countAnew();
     await fault.end(system);
     recovered = await recovery(observer, endedAt);
     await sleep(TAIL_MS);
@@ -140,7 +142,9 @@ function startLoad(options: {
   });
   const working = Promise.all([
     ...writers.map((writer) => writer.run()),
-    runImports({ name, client: newClient(), runs: imports, isStopped, isOver }),
+    ...Array.from({ length: IMPORTERS }, (_, n) =>
+      runImports({ name: `${name}x${n}`, client: newClient(), runs: imports, isStopped, isOver }),
+    ),
   ]);
   return {
     journal,
@@ -153,18 +157,17 @@ function startLoad(options: {
   };
 }
 
-/** Waits, under load, until all is ready and what was there at the fault's end has taken effect; says how long that took. */
+/** Waits, under load, until all has been ready for a while and no event waits any more; says how long that took. */
 async function recovery(observer: Observer, endedAt: number): Promise<Recovery> {
   const isReady = (): boolean => observer.looksSinceReady >= STEADY_LOOKS;
-  while (!isReady() || rightAt(observer.marks, endedAt) === null) {
+  while (!isReady() || rightAfter(observer.marks, endedAt) === null) {
     if (performance.now() > endedAt + RECOVER_MS) break;
-    await sleep(100);
+    await sleep(200);
   }
   const violations: Violation[] = [];
   const { at, what } = observer.lastNotReady;
   const readyMs = isReady() ? Math.max(0, at - endedAt) : null;
-  const right = rightAt(observer.marks, endedAt);
-  const rightMs = right === null ? null : right - endedAt;
+  const rightMs = rightAfter(observer.marks, endedAt);
   if (readyMs === null) violations.push({ kind: 'late', what: `not ready after ${RECOVER_MS / 1000} s: ${what}` });
   if (rightMs === null || rightMs > (readyMs ?? 0) + RIGHT_WITHIN_MS) {
     const time = rightMs === null ? `${RECOVER_MS / 1000} s and more` : `${(rightMs / 1000).toFixed(1)} s`;

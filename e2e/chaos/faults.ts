@@ -1,4 +1,4 @@
-import { connect as connectNats } from '@nats-io/transport-node';
+import { connect as connectNats, headers, type NatsConnection } from '@nats-io/transport-node';
 import { readdirSync, readFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import type { ChaosSystem } from './chaos-system.js';
@@ -119,20 +119,59 @@ const wipe: Fault = {
   end: nothing,
 };
 
+/** Does something to each stream, as NATS's admin. */
+async function eachStream(
+  { facts }: ChaosSystem,
+  work: (nats: NatsConnection, stream: string) => Promise<void>,
+): Promise<void> {
+  const { username, password, host } = new URL(facts.natsAdmin);
+  const nats = await connectNats({ servers: host, user: username, pass: password });
+  try {
+    const { streams } = (await nats.request('$JS.API.STREAM.NAMES')).json<{ streams: string[] | null }>();
+    for (const stream of streams ?? []) await work(nats, stream);
+    await nats.flush();
+  } finally {
+    await nats.close();
+  }
+}
+
 const deleteStreams: Fault = {
   name: 'delete:streams',
   holdMs: 0,
   touches: ['nats'],
-  async inject({ facts }) {
-    const { username, password, host } = new URL(facts.natsAdmin);
-    const nats = await connectNats({ servers: host, user: username, pass: password });
-    try {
-      const { streams } = (await nats.request('$JS.API.STREAM.NAMES')).json<{ streams: string[] | null }>();
-      for (const stream of streams ?? []) await nats.request(`$JS.API.STREAM.DELETE.${stream}`);
-    } finally {
-      await nats.close();
-    }
-  },
+  inject: (system) =>
+    eachStream(system, async (nats, stream) => void (await nats.request(`$JS.API.STREAM.DELETE.${stream}`))),
+  end: nothing,
+};
+
+const REPEATED = 50;
+
+interface StoredMessage {
+  readonly message?: { readonly subject: string; readonly hdrs?: string; readonly data?: string };
+}
+
+/** The last events come again, newest first, as new messages: the broker does not know them as the same ones. */
+const repeatEvents: Fault = {
+  name: 'repeat:events',
+  holdMs: 0,
+  touches: ['nats'],
+  inject: (system) =>
+    eachStream(system, async (nats, stream) => {
+      const { state } = (await nats.request(`$JS.API.STREAM.INFO.${stream}`)).json<{ state: { last_seq: number } }>();
+      for (let seq = state.last_seq; seq > Math.max(0, state.last_seq - REPEATED); seq -= 1) {
+        const asked = await nats.request(`$JS.API.STREAM.MSG.GET.${stream}`, JSON.stringify({ seq }));
+        const { message } = asked.json<StoredMessage>();
+        if (message === undefined) continue;
+        const copy = headers();
+        const lines = Buffer.from(message.hdrs ?? '', 'base64')
+          .toString()
+          .split('\r\n')
+          .slice(1);
+        for (const line of lines.filter((one) => one !== '' && !/^nats-/i.test(one)))
+          copy.set(line.slice(0, line.indexOf(':')), line.slice(line.indexOf(':') + 1).trim());
+        nats.publish(message.subject, Buffer.from(message.data ?? '', 'base64'), { headers: copy });
+      }
+    }),
   end: nothing,
 };
 
@@ -180,6 +219,7 @@ export function faultsOf(processes: readonly string[], servers: readonly string[
     ...all.map(stop),
     wipe,
     deleteStreams,
+    repeatEvents,
     flush,
     ...processes.flatMap((name) => [clock(name, 'ahead'), clock(name, 'behind')]),
   ];

@@ -73,7 +73,17 @@ export interface Log {
 }
 
 export type ViolationKind =
-  'lost' | 'doubled' | 'reordered' | 'stale' | 'overwritten' | 'forked' | 'resurrected' | 'wrong' | 'late' | 'answer';
+  | 'lost'
+  | 'doubled'
+  | 'reordered'
+  | 'stale'
+  | 'overwritten'
+  | 'shared'
+  | 'forked'
+  | 'resurrected'
+  | 'wrong'
+  | 'late'
+  | 'answer';
 
 /** A promise that was broken, with enough to find it again. */
 export interface Violation {

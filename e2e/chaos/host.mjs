@@ -3,6 +3,7 @@ import { endLeftovers } from '../../scripts/lib/leftovers.mjs';
 import { startSystem } from '../../scripts/system.mjs';
 
 let system;
+let beginning;
 
 function facts() {
   const { dir, ports, gateway, tokens, opsToken, natsAdmin, servers, keys, processes } = system;
@@ -13,7 +14,8 @@ const verbs = {
   async begin({ options }) {
     // As `npm start` does: what a supervisor left that was killed is ended first.
     await endLeftovers(options.dir);
-    system = await startSystem(options);
+    beginning = startSystem(options);
+    system = await beginning;
     return facts();
   },
   sweep: async ({ options }) => void (await endLeftovers(options.dir, { hard: true })),
@@ -32,4 +34,10 @@ process.on('message', ({ id, verb, ...order }) => {
   );
 });
 // The suite is gone: so goes the system.
-process.on('disconnect', () => void Promise.resolve(system?.stop()).finally(() => process.exit(1)));
+process.on('disconnect', async () => {
+  try {
+    await (await beginning)?.stop();
+  } finally {
+    process.exit(1);
+  }
+});

@@ -47,11 +47,14 @@ function note(result: DrillResult): void {
 /** The system under test; a new one after a drill that could not be brought to its end, since nobody knows what it left. */
 class Bench {
   private system: ChaosSystem | undefined;
+  private isOver = false;
 
   constructor(private readonly options: ChaosOptions) {}
 
   async ready(): Promise<ChaosSystem> {
     if (this.system !== undefined) return this.system;
+    // Somebody has ended the run: nothing is begun any more.
+    if (this.isOver) return new Promise(() => undefined);
     console.log('Starting the system.');
     this.system = await startChaosSystem(this.options);
     await layTrails(this.system.facts.servers.postgres);
@@ -63,12 +66,17 @@ class Bench {
     try {
       return await runDrill(system, fault, seed);
     } catch (error) {
-      await this.close();
+      await this.release();
       return brokenDrill(fault, seed, error);
     }
   }
 
-  async close(): Promise<void> {
+  close(): Promise<void> {
+    this.isOver = true;
+    return this.release();
+  }
+
+  private async release(): Promise<void> {
     const { system } = this;
     this.system = undefined;
     await system?.close();

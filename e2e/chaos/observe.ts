@@ -52,7 +52,8 @@ export class Look {
 
 const TRAIL = `
   CREATE TABLE IF NOT EXISTS chaos_trail (
-    n bigserial PRIMARY KEY, tab text NOT NULL, course uuid NOT NULL, value text NOT NULL, line text NOT NULL
+    n bigserial PRIMARY KEY, tab text NOT NULL, course uuid NOT NULL, value text NOT NULL, line text NOT NULL,
+    who text NOT NULL DEFAULT coalesce(current_setting('chaos.process', true), '')
   );
   CREATE OR REPLACE FUNCTION chaos_note() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = public AS $$
   DECLARE
@@ -62,6 +63,8 @@ const TRAIL = `
       IF TG_OP = 'UPDATE' AND (to_jsonb(OLD) ->> 'parked_at') IS DISTINCT FROM (it ->> 'parked_at') THEN RETURN NULL; END IF;
       INSERT INTO chaos_trail (tab, course, value, line)
         VALUES ('inbox', NEW.course_id, it ->> 'seq', (it ->> 'source') || ' ' || (it ->> 'epoch'));
+    ELSIF TG_TABLE_NAME = 'outbox' THEN
+      INSERT INTO chaos_trail (tab, course, value, line) VALUES ('outbox', NEW.course_id, it ->> 'seq', '');
     ELSE
       INSERT INTO chaos_trail (tab, course, value, line)
         VALUES (TG_TABLE_NAME, NEW.course_id, coalesce(it ->> 'commit', it -> 'shown' ->> 'head'), coalesce(it ->> 'kind', ''));
@@ -69,16 +72,25 @@ const TRAIL = `
     RETURN NULL;
   END $$;`;
 
-const TABLES = { catalog: ['inbox', 'course_card'], review: ['inbox', 'course_head'], deployment: ['inbox'] } as const;
+const CHANGED = 'INSERT OR UPDATE';
+const WATCHED = [
+  ['versioning', 'outbox', 'UPDATE OF sent_at'],
+  ['catalog', 'inbox', CHANGED],
+  ['catalog', 'course_card', CHANGED],
+  ['review', 'inbox', CHANGED],
+  ['review', 'course_head', CHANGED],
+  ['deployment', 'inbox', CHANGED],
+] as const;
+const TRAILED = ['versioning', ...consumers] as const;
 
-/** Makes each consumer's database write down every change of its inbox and of what it shows as the head of a course. */
+/** Makes databases write down every change of an inbox, of what is shown as the head of a course, and of which events are sent, and by which process. */
 export async function layTrails(postgres: string): Promise<void> {
-  for (const consumer of consumers) {
-    const look = new Look(postgres, consumer);
+  for (const service of TRAILED) {
+    const look = new Look(postgres, service);
     await look.rows(TRAIL);
-    for (const table of TABLES[consumer])
+    for (const [, table, change] of WATCHED.filter(([owner]) => owner === service))
       await look.rows(
-        `CREATE OR REPLACE TRIGGER chaos_trail AFTER INSERT OR UPDATE ON ${table} FOR EACH ROW EXECUTE FUNCTION chaos_note()`,
+        `CREATE OR REPLACE TRIGGER chaos_trail AFTER ${change} ON ${table} FOR EACH ROW EXECUTE FUNCTION chaos_note()`,
       );
     await look.close();
   }
@@ -87,10 +99,10 @@ export async function layTrails(postgres: string): Promise<void> {
 /** What the trails say of these courses. */
 export async function readTrails(postgres: string, courses: readonly string[]): Promise<TrailRow[]> {
   const rows: TrailRow[] = [];
-  for (const consumer of consumers) {
+  for (const consumer of TRAILED) {
     const look = new Look(postgres, consumer);
-    const found = await look.rows<{ tab: string; course: string; value: string; line: string }>(
-      'SELECT tab, course, value, line FROM chaos_trail WHERE course = ANY($1::uuid[]) ORDER BY n',
+    const found = await look.rows<{ tab: string; course: string; value: string; line: string; who: string }>(
+      'SELECT tab, course, value, line, who FROM chaos_trail WHERE course = ANY($1::uuid[]) ORDER BY n',
       [courses],
     );
     rows.push(...found.map(({ tab, ...row }) => ({ consumer, table: tab, ...row })));
@@ -136,6 +148,11 @@ export class Observer {
   /** When something was last seen that is not ready, and what; at 0 when nothing ever was. */
   get lastNotReady(): { readonly at: number; readonly what: string } {
     return this.notReady;
+  }
+
+  /** From now on readiness counts: how it was before is forgotten. */
+  countAnew(): void {
+    this.readyLooks = 0;
   }
 
   /** Looks at readiness since the last one that found something. */

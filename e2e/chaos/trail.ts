@@ -9,6 +9,8 @@ export interface TrailRow {
   readonly value: string;
   /** Of an inbox row: source and epoch, within which numbers only grow. */
   readonly line: string;
+  /** The process that made the change. */
+  readonly who: string;
 }
 
 /** Events take effect once and in order: the numbers of an inbox only grow, and what a projection shows never goes back in the log. */
@@ -19,7 +21,8 @@ export function checkTrail(rows: readonly TrailRow[], logs: readonly Log[]): Vio
       .map(({ course, entries }) => [course, new Map(entries.map(({ hash }, index) => [hash, index]))]),
   );
   const last = new Map<string, number>();
-  return rows.flatMap((row): Violation[] => {
+  const effects = rows.filter(({ table }) => table !== 'outbox');
+  return effects.flatMap((row): Violation[] => {
     const isInbox = row.table === 'inbox';
     const place = isInbox ? Number(row.value) : heads.get(row.course)?.get(row.value);
     const where = `${row.table} of ${row.consumer}, course ${row.course}`;
@@ -34,6 +37,24 @@ export function checkTrail(rows: readonly TrailRow[], logs: readonly Log[]): Vio
   });
 }
 
+/** A death, a pause and a balancing afterwards each move a course from one process to another; more than so often none of them does. */
+const MOST_HANDOVERS = 6;
+
+/** The events of a course are sent, and taken, by one process at a time: the work passes to another one now and then, not back and forth. */
+export function checkHolders(rows: readonly TrailRow[]): Violation[] {
+  const last = new Map<string, string>();
+  const handovers = new Map<string, number>();
+  for (const { consumer, table, course, who } of rows) {
+    if (table !== 'inbox' && table !== 'outbox') continue;
+    const line = `${table} of ${consumer}, course ${course}`;
+    if ((last.get(line) ?? who) !== who) handovers.set(line, (handovers.get(line) ?? 0) + 1);
+    last.set(line, who);
+  }
+  return [...handovers]
+    .filter(([, times]) => times > MOST_HANDOVERS)
+    .map(([line, times]) => ({ kind: 'shared', what: `${line}: passed from one process to another ${times} times` }));
+}
+
 /** How far the source of events, or a consumer of them, was with a course at a moment. */
 export interface Mark {
   readonly at: number;
@@ -43,43 +64,54 @@ export interface Mark {
   readonly seq: number;
 }
 
-/** The longest time for which an event that was there had not yet taken effect at some consumer, in milliseconds. */
-export function longestStaleness(marks: readonly Mark[]): { readonly ms: number; readonly who: string } {
+/** An event that was seen waiting for its effect at a consumer. */
+interface Wait {
+  readonly at: number;
+  readonly ms: number;
+  readonly who: string;
+}
+
+/** For each look at a consumer how long the oldest event without effect had been waiting; what has taken effect since the look before, up to now. */
+function waits(marks: readonly Mark[]): Wait[] {
   const waiting = new Map<string, { readonly at: number; readonly seq: number }[]>();
   const known = new Map<string, number>();
   const consumers = new Set(marks.map(({ who }) => who).filter((who) => who !== 'versioning'));
-  let longest = { ms: 0, who: '' };
-  for (const { at, who, course, seq } of marks) {
+  return marks.flatMap(({ at, who, course, seq }): Wait[] => {
     if (who === 'versioning') {
-      if (seq <= (known.get(course) ?? 0)) continue;
+      if (seq <= (known.get(course) ?? 0)) return [];
       known.set(course, seq);
       for (const consumer of consumers) {
         const key = `${consumer} ${course}`;
-        const list = waiting.get(key) ?? [];
-        list.push({ at, seq });
-        waiting.set(key, list);
+        waiting.set(key, [...(waiting.get(key) ?? []), { at, seq }]);
       }
-      continue;
+      return [];
     }
     const list = waiting.get(`${who} ${course}`) ?? [];
-    // What has taken effect since the look before was stale up to now at the most.
-    if (list[0] !== undefined && at - list[0].at > longest.ms) longest = { ms: at - list[0].at, who };
-    while (list[0] !== undefined && list[0].seq <= seq) list.shift();
-  }
-  return longest;
+    const [oldest] = list;
+    if (oldest === undefined) return [];
+    waiting.set(
+      `${who} ${course}`,
+      list.filter((one) => one.seq > seq),
+    );
+    return [{ at, ms: at - oldest.at, who }];
+  });
 }
 
-/** When everything that was there at a moment had taken effect at all consumers; null when it never was. */
-export function rightAt(marks: readonly Mark[], since: number): number | null {
-  const aims = new Map<string, number>();
-  const later = marks.filter(({ at }) => at >= since);
-  for (const { who, course, seq } of later) if (who === 'versioning' && !aims.has(course)) aims.set(course, seq);
-  const left = new Set<string>();
-  for (const { who } of marks) if (who !== 'versioning') for (const course of aims.keys()) left.add(`${who} ${course}`);
-  let right = since;
-  for (const { at, who, course, seq } of later) {
-    if (who === 'versioning' || seq < (aims.get(course) ?? Infinity)) continue;
-    if (left.delete(`${who} ${course}`)) right = Math.max(right, at);
-  }
-  return left.size === 0 && aims.size > 0 ? right : null;
+/** The longest time for which an event that was there had not yet taken effect at some consumer, in milliseconds. */
+export function longestStaleness(marks: readonly Mark[]): { readonly ms: number; readonly who: string } {
+  return waits(marks).reduce((longest, { ms, who }) => (ms > longest.ms ? { ms, who } : longest), { ms: 0, who: '' });
+}
+
+/** So long may an event wait without a projection being called wrong. */
+const RIGHT_MS = 1_000;
+
+/**
+ * How long after a moment projections were right for good: until the last look that found an event waiting for more than a second.
+ * Null when the last looks still do.
+ */
+export function rightAfter(marks: readonly Mark[], since: number): number | null {
+  const late = waits(marks).filter(({ at, ms }) => at >= since && ms > RIGHT_MS);
+  const last = late.at(-1)?.at ?? since;
+  const end = marks.at(-1)?.at ?? since;
+  return end - last < RIGHT_MS && late.length > 0 ? null : last - since;
 }

@@ -10,7 +10,7 @@ import { importCounts } from './importer.js';
 import { compareTrees, replay, type Tree } from './model.js';
 import { consumers, Look, readTrails } from './observe.js';
 import { checkRows } from './rows.js';
-import { checkTrail } from './trail.js';
+import { checkHolders, checkTrail } from './trail.js';
 import type { Journal } from './writers.js';
 
 /** A course as it was before the writers came. */
@@ -79,7 +79,8 @@ export async function verifyCourse(
   const head = main.entries.at(-1)?.hash ?? '';
   const commits = new Set(logs.flatMap(({ entries }) => entries.map(({ hash }) => hash)));
   found.push(...(await checkRows(system, api, { course, title, head, tree: main.tree, nodes, commits })));
-  found.push(...checkTrail(await readTrails(system.facts.servers.postgres, [course]), logs));
+  const trail = await readTrails(system.facts.servers.postgres, [course]);
+  found.push(...checkTrail(trail, logs), ...checkHolders(trail));
   found.push(...(await checkIntegrity(system, course)));
   return found;
 }

@@ -4,7 +4,7 @@ import { checkCourse, type CourseHistory } from '../chaos/checker.js';
 import type { Attempt, Log, Read, Write } from '../chaos/history.js';
 import { compareTrees, replay, type ModelNode, type Tree } from '../chaos/model.js';
 import { randomOf } from '../chaos/random.js';
-import { checkTrail, longestStaleness, rightAt, type Mark, type TrailRow } from '../chaos/trail.js';
+import { checkHolders, checkTrail, longestStaleness, rightAfter, type Mark, type TrailRow } from '../chaos/trail.js';
 
 const attempt = (begin: number, end: number, status: number | null = 200): Attempt => ({
   begin,
@@ -244,6 +244,7 @@ describe('the checker of effects', () => {
     course: 'c',
     value: String(value),
     line,
+    who: 'catalog',
   });
   const card = (value: string): TrailRow => ({ ...inbox(0), table: 'course_card', value, line: 'draft' });
   const kinds = (rows: TrailRow[]): string[] => checkTrail(rows, [log('Create', 'a', 'b')]).map(({ kind }) => kind);
@@ -261,6 +262,15 @@ describe('the checker of effects', () => {
     expect(kinds([card('commit of z')])).toEqual(['wrong']);
   });
 
+  it('finds a course whose events two processes take at the same time, and lets one hand it over to the other', () => {
+    const taken = (whos: string[]): string[] =>
+      checkHolders(whos.map((who, n) => ({ ...inbox(n + 1), who }))).map(({ kind, what }) => `${kind}: ${what}`);
+    expect(taken(['one', 'one', 'two', 'two', 'one', 'one'])).toEqual([]);
+    expect(taken(['one', 'two', 'one', 'two', 'one', 'two', 'one', 'two'])).toEqual([
+      'shared: inbox of catalog, course c: passed from one process to another 7 times',
+    ]);
+  });
+
   const mark = (at: number, who: string, seq: number): Mark => ({ at, who, course: 'c', seq });
 
   it('says how long an event waited for its effect at the slowest consumer', () => {
@@ -276,17 +286,18 @@ describe('the checker of effects', () => {
     expect(longestStaleness(marks)).toEqual({ ms: 800, who: 'review' });
   });
 
-  it('says when everything that was there at a moment had taken effect, and that it never did', () => {
+  it('says when events stopped waiting for their effects, and that they never did', () => {
     const marks = [
       mark(0, 'versioning', 5),
-      mark(1, 'catalog', 3),
-      mark(10, 'versioning', 6),
-      mark(11, 'catalog', 5),
-      mark(20, 'catalog', 6),
+      mark(1_500, 'catalog', 4),
+      mark(2_000, 'catalog', 5),
+      mark(2_100, 'versioning', 6),
+      mark(2_200, 'catalog', 6),
+      mark(4_000, 'catalog', 6),
     ];
-    expect(rightAt(marks, 5)).toBe(20);
-    expect(rightAt(marks, 0)).toBe(11);
-    expect(rightAt(marks.slice(0, 4), 5)).toBeNull();
+    expect(rightAfter(marks, 500)).toBe(1_500);
+    expect(rightAfter(marks, 2_050)).toBe(0);
+    expect(rightAfter(marks.slice(0, 2), 500)).toBeNull();
   });
 });
 
