@@ -22,6 +22,8 @@ export interface DrillResult {
   readonly doubled: number;
   /** From the fault's end until every process said that it was ready; null when it never did. */
   readonly readyMs: number | null;
+  /** What was the last to be ready; empty when everything was all the time. */
+  readonly lastReady: string;
   /** From the fault's end until no event waited for its effect for more than a second any more; null when it never came to that. */
   readonly rightMs: number | null;
   readonly staleMs: number;
@@ -99,6 +101,7 @@ export async function runDrill(system: ChaosSystem, fault: Fault, seed: number):
     lost: count('lost'),
     doubled: count('doubled'),
     readyMs: recovered.readyMs,
+    lastReady: recovered.lastReady,
     rightMs: recovered.rightMs,
     staleMs: stale.ms,
     staleWho: stale.who,
@@ -108,7 +111,7 @@ export async function runDrill(system: ChaosSystem, fault: Fault, seed: number):
   };
 }
 
-type Recovery = Pick<DrillResult, 'readyMs' | 'rightMs' | 'violations'>;
+type Recovery = Pick<DrillResult, 'readyMs' | 'lastReady' | 'rightMs' | 'violations'>;
 
 interface Load {
   readonly journal: Journal;
@@ -173,7 +176,7 @@ async function recovery(observer: Observer, endedAt: number): Promise<Recovery> 
     const time = rightMs === null ? `${RECOVER_MS / 1000} s and more` : `${(rightMs / 1000).toFixed(1)} s`;
     violations.push({ kind: 'late', what: `projections were right ${time} after the fault's end` });
   }
-  return { readyMs, rightMs, violations };
+  return { readyMs, lastReady: at > endedAt ? what : '', rightMs, violations };
 }
 
 function tally(odd: readonly OddAnswer[]): Map<string, number> {
@@ -192,6 +195,7 @@ export function brokenDrill(fault: Fault, seed: number, error: unknown): DrillRe
     lost: 0,
     doubled: 0,
     readyMs: null,
+    lastReady: '',
     rightMs: null,
     staleMs: 0,
     staleWho: '',

@@ -33,12 +33,12 @@ function numberOf(name: 'runs' | 'seed' | 'replicas'): number {
 }
 
 function note(result: DrillResult): void {
-  const { fault, seed, acknowledged, lost, doubled, readyMs, rightMs, staleMs, odd, violations } = result;
+  const { fault, seed, acknowledged, lost, doubled, readyMs, lastReady, rightMs, staleMs, odd, violations } = result;
   const time = (ms: number | null): string => (ms === null ? 'never' : `${(ms / 1000).toFixed(1)} s`);
   const answers = [...odd].map(([what, times]) => `${times} × ${what}`).join(', ');
   console.log(
     `${violations.length === 0 ? '✓' : '✗'} ${fault} (seed ${seed}): ${acknowledged} acknowledged, ${lost} lost, ${doubled} doubled, ` +
-      `ready ${time(readyMs)}, right ${time(rightMs)}, stale ${time(staleMs)}${answers && `; ${answers}`}`,
+      `ready ${time(readyMs)}${lastReady && ` (${lastReady})`}, right ${time(rightMs)}, stale ${time(staleMs)}${answers && `; ${answers}`}`,
   );
   for (const { kind, what } of violations.slice(0, 10)) console.log(`    ${kind}: ${what}`);
   if (violations.length > 10) console.log(`    and ${violations.length - 10} more`);

@@ -8,6 +8,8 @@ export const consumers = ['catalog', 'review', 'deployment'] as const;
 
 const LOOK_MS = 100;
 const ANSWER_MS = 1_000;
+/** A busy machine is slow to answer; what hangs is silent for longer. */
+const READY_MS = 3_000;
 
 /** A connection to a service's database as the owner of its tables, made anew whenever it was lost. */
 export class Look {
@@ -53,7 +55,7 @@ export class Look {
 const TRAIL = `
   CREATE TABLE IF NOT EXISTS chaos_trail (
     n bigserial PRIMARY KEY, tab text NOT NULL, course uuid NOT NULL, value text NOT NULL, line text NOT NULL,
-    who text NOT NULL DEFAULT coalesce(current_setting('chaos.process', true), '')
+    who text NOT NULL DEFAULT current_setting('application_name')
   );
   CREATE OR REPLACE FUNCTION chaos_note() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = public AS $$
   DECLARE
@@ -188,7 +190,7 @@ export class Observer {
     const states = await Promise.all(
       Object.entries(this.system.facts.processes).map(async ([name, { ops, url }]) => {
         try {
-          const answer = await fetch(`${ops ?? url}/readyz`, { signal: AbortSignal.timeout(ANSWER_MS) });
+          const answer = await fetch(`${ops ?? url}/readyz`, { signal: AbortSignal.timeout(READY_MS) });
           const { status, checks } = (await answer.json()) as { status: string; checks?: Record<string, string> };
           const down = Object.entries(checks ?? {}).filter(([, state]) => state !== 'up');
           return status === 'ready' ? '' : `${name} ${status} (${down.map(([check]) => check).join(', ')})`;
