@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Api } from '../src/api.js';
 import { makeCourse, type SmallCourse } from '../src/course.js';
 import type { ChaosSystem } from './chaos-system.js';
-import { Client, type OddAnswer } from './client.js';
+import { Client, PatientApi, type OddAnswer } from './client.js';
 import { readEtags, readTree } from './course-state.js';
 import type { Fault } from './faults.js';
 import type { ImportRun, Violation } from './history.js';
@@ -85,9 +85,10 @@ export async function runDrill(system: ChaosSystem, fault: Fault, seed: number):
     system,
     courses.map(({ id }) => id),
   );
+  const judge = { system, api: new PatientApi(system.facts.gateway, system.facts.tokens.author) };
   const violations = [...recovered.violations];
-  for (const one of begun) violations.push(...(await verifyCourse({ system, api }, one, load.journal)));
-  violations.push(...(await verifyImports({ system, api }, load.imports)));
+  for (const one of begun) violations.push(...(await verifyCourse(judge, one, load.journal)));
+  violations.push(...(await verifyImports(judge, load.imports)));
   const mayBeSilent = fault.touches.some((it) => it === 'gateway' || it === 'everything');
   const odd = tally(load.clients.flatMap((client) => client.odd));
   for (const [what, times] of odd)

@@ -168,9 +168,9 @@ export async function verifyImports(
       if (mine.length > 1) found.push({ kind: 'doubled', what: `import ${id} made ${mine.length} courses` });
       continue;
     }
-    const job = await endOf(api, importId);
-    if (job.state !== 'done') {
-      found.push({ kind: 'lost', what: `import ${id} is ${job.state}: ${JSON.stringify(job.error)}` });
+    const { state, job } = await endOf(api, importId);
+    if (job === undefined) {
+      found.push({ kind: 'lost', what: `import ${id} (${importId}) is not done: ${state}` });
       continue;
     }
     found.push(...(await verifyImport({ system, api }, id, job)));
@@ -178,10 +178,12 @@ export async function verifyImports(
   return found;
 }
 
-async function endOf(api: Api, importId: string): Promise<ImportBody> {
+async function endOf(api: Api, importId: string): Promise<{ state: string; job?: ImportBody }> {
   for (const end = Date.now() + IMPORT_MS; ; await sleep(200)) {
-    const { body } = await api.get<ImportBody>(`/imports/${importId}`);
-    if (body.state !== 'running' || Date.now() > end) return body;
+    const { status, body } = await api.get<ImportBody>(`/imports/${importId}`);
+    if (status === 200 && body.state === 'done') return { state: 'done', job: body };
+    const isOpen = status >= 500 || (status === 200 && body.state === 'running');
+    if (!isOpen || Date.now() > end) return { state: `${status} ${JSON.stringify(body).slice(0, 300)}` };
   }
 }
 
