@@ -67,10 +67,19 @@ export class EnvReader {
     return text;
   }
 
-  /** host:port of another service. */
+  /** host:port of another service, or that of each of its replicas with commas between. */
   address(name: string): string {
     const text = this.text(name);
-    if (text !== '' && !/^[^:\s]+:\d{1,5}$/.test(text)) this.problems.push(`${name} must be host:port`);
+    if (text !== '' && !/^[^:\s,]+:\d{1,5}(,[^:\s,]+:\d{1,5})*$/.test(text))
+      this.problems.push(`${name} must be host:port, or several with commas between`);
+    return text;
+  }
+
+  /** The name by which this process is told from other replicas of its service; undefined where it was given none. */
+  instance(): string | undefined {
+    const text = this.optional('INSTANCE');
+    if (text !== undefined && !/^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$/.test(text))
+      this.problems.push('INSTANCE must be a name of letters, digits, dots, hyphens and underscores');
     return text;
   }
 
@@ -115,7 +124,7 @@ export interface ServiceConfig {
   readonly opsToken?: string | undefined;
   /** Resident memory that the process may take, in MiB. */
   readonly memoryLimitMib?: number | undefined;
-  /** Name of this replica among those of its service, such as catalog-2; the service's name unless told. */
+  /** The name of this replica (`catalog-2`); that of the service unless it was given one. */
   readonly instance?: string | undefined;
   readonly otlpEndpoint: string | undefined;
   readonly logLevel: string;
@@ -136,7 +145,7 @@ export function readServiceConfig(reader: EnvReader): ServiceConfig {
     tokenKeys: reader.json('INTERNAL_TOKEN_JWKS'),
     opsToken: reader.secret('OPS_TOKEN', 24),
     memoryLimitMib: reader.optionalInteger('MEMORY_LIMIT_MIB'),
-    instance: reader.optional('INSTANCE'),
+    instance: reader.instance(),
     otlpEndpoint: reader.optional('OTEL_EXPORTER_OTLP_ENDPOINT'),
     logLevel: reader.text('LOG_LEVEL', 'info'),
   };

@@ -53,6 +53,20 @@ export function toMetadata(call: {
   return metadata;
 }
 
+const leaving = 'cw-leaving';
+
+/** What a process that is about to stop sends ahead of every answer. */
+export function leavingMark(): Metadata {
+  const metadata = new Metadata();
+  metadata.set(leaving, '1');
+  return metadata;
+}
+
+/** Whether the answer that begins so comes from a process that is about to stop. */
+export function saysItLeaves(metadata: Metadata): boolean {
+  return metadata.get(leaving).length > 0;
+}
+
 export interface CallHeaders {
   readonly token: string;
   readonly requestId: string;

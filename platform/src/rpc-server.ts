@@ -16,7 +16,7 @@ import type { TokenVerifier } from './internal-token.js';
 import type { Logger } from './logger.js';
 import { latency } from './metrics.js';
 import { mayCall, type Callers, type Decisions } from './rpc-access.js';
-import { fromMetadata, type CallContext } from './rpc-call.js';
+import { fromMetadata, leavingMark, type CallContext } from './rpc-call.js';
 import {
   toGrpcDefinition,
   type MessageOf,
@@ -63,7 +63,7 @@ export interface RpcServerOptions {
 export interface RpcServer {
   /** Resolves to the port it listens on. */
   start(): Promise<number>;
-  /** Takes no new calls, lets running ones finish (at most graceMs), then closes. */
+  /** Says to its clients that it stops, so that they go to other replicas; lets calls finish (at most graceMs); then takes none and closes. */
   stop(graceMs?: number): Promise<void>;
 }
 
@@ -79,9 +79,12 @@ export function createRpcServer(options: RpcServerOptions): RpcServer {
   });
   const health = new HealthImplementation({ '': 'NOT_SERVING' });
   health.addToServer(server);
+  const underWay = new UnderWay();
   for (const served of options.services) {
     const { definition } = served;
-    const bound = Object.keys(definition.methods).map((key) => [key, bind(served, key, options)] as const);
+    const bound = Object.keys(definition.methods).map(
+      (key) => [key, bind(served, key, { ...options, underWay })] as const,
+    );
     server.addService(toGrpcDefinition(definition), Object.fromEntries(bound));
   }
   return {
@@ -96,7 +99,10 @@ export function createRpcServer(options: RpcServerOptions): RpcServer {
     },
     async stop(graceMs = 10_000) {
       health.setStatus('', 'NOT_SERVING');
-      const timer = setTimeout(() => server.forceShutdown(), graceMs);
+      const until = Date.now() + graceMs;
+      // grpc-js' client drops what is under way on a connection that was told to close, at its next ping: nothing may be.
+      await underWay.end(until);
+      const timer = setTimeout(() => server.forceShutdown(), Math.max(0, until - Date.now()));
       await new Promise<void>((resolve) => server.tryShutdown(() => resolve()));
       clearTimeout(timer);
     },
@@ -109,8 +115,40 @@ type AnyCall =
   | ServerWritableStream<unknown, unknown>
   | ServerDuplexStream<unknown, unknown>;
 
+/** How long nobody may have called before a server that stops takes its clients to have gone to others. */
+const quietMs = 100;
+
+/** The calls that a server works on. */
+class UnderWay {
+  private readonly calls = new Set<AnyCall>();
+  private lastAt = -Infinity;
+  private isLeaving = false;
+
+  async during<T>(call: AnyCall, work: () => Promise<T>): Promise<T> {
+    this.calls.add(call);
+    this.lastAt = performance.now();
+    if (this.isLeaving) call.sendMetadata(leavingMark());
+    try {
+      return await work();
+    } finally {
+      this.calls.delete(call);
+      this.lastAt = performance.now();
+    }
+  }
+
+  /** Tells all who call, also those who wait for an answer just now, that the server stops; resolves when none has called for a moment, at the latest at `until`. */
+  async end(until: number): Promise<void> {
+    this.isLeaving = true;
+    for (const call of this.calls) call.sendMetadata(leavingMark());
+    while ((this.calls.size > 0 || performance.now() - this.lastAt < quietMs) && Date.now() < until)
+      await new Promise((resolve) => setTimeout(resolve, quietMs / 4));
+  }
+}
+
+type Running = RpcServerOptions & { readonly underWay: UnderWay };
+
 /** The one wrapper round every handler: grpc-js would let a rejected promise end the process. */
-function bind({ definition, callers, handlers }: Served, key: string, options: RpcServerOptions): UntypedHandleCall {
+function bind({ definition, callers, handlers }: Served, key: string, options: Running): UntypedHandleCall {
   const method = own(definition.methods, key)!;
   const handler = own(handlers, key);
   const entry = { name: `${definition.fullName}/${method.name}`, callers: own(callers, key)! };
@@ -155,8 +193,22 @@ function drained(call: ServerWritableStream<unknown, unknown>, signal: AbortSign
   });
 }
 
-async function guard<T>(
-  { name, callers }: { readonly name: string; readonly callers: Callers },
+interface Entry {
+  readonly name: string;
+  readonly callers: Callers;
+}
+
+function guard<T>(
+  entry: Entry,
+  call: AnyCall,
+  options: Running,
+  work: (context: CallContext) => Promise<T>,
+): Promise<T> {
+  return options.underWay.during(call, () => guarded(entry, call, options, work));
+}
+
+async function guarded<T>(
+  { name, callers }: Entry,
   call: AnyCall,
   options: RpcServerOptions,
   work: (context: CallContext) => Promise<T>,

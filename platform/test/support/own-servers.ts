@@ -30,7 +30,8 @@ export interface OwnServer {
   remove(): Promise<void>;
 }
 
-async function freePort(): Promise<number> {
+/** A port on which nobody listens now. */
+export async function freePort(): Promise<number> {
   for (;;) {
     // Never an ephemeral port: a client that retries a dead one of those can connect to itself.
     const port = 21_000 + Math.floor(Math.random() * 8_000);

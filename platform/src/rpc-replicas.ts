@@ -1,0 +1,188 @@
+import { lookup } from 'node:dns/promises';
+import { isIP, isIPv6 } from 'node:net';
+import { Client, connectivityState as State, credentials, type ClientOptions } from '@grpc/grpc-js';
+
+/** Where one replica of a peer listens. */
+export interface Place {
+  readonly host: string;
+  readonly port: number;
+}
+
+/** All addresses of a name, as the machine's resolver knows them. Throws when it knows none. */
+export type FindHosts = (name: string) => Promise<readonly { readonly address: string; readonly family: number }[]>;
+
+/** How often names are asked for replicas that came or went. */
+const refreshMs = 5_000;
+/** How soon they are asked again while one of them is unknown. */
+const againMs = 1_000;
+/** How long one name may take before the others go on without it. */
+const lookupMs = 1_000;
+const lookups = new Map<string, ReturnType<FindHosts>>();
+
+/** One lookup of a name at a time, whoever asks: a slow one holds a thread of the process until it ends. */
+const systemHosts: FindHosts = (name) => {
+  const begun = lookups.get(name) ?? lookup(name, { all: true }).finally(() => lookups.delete(name));
+  lookups.set(name, begun);
+  return begun;
+};
+
+async function hostsOf(name: string, find: FindHosts): Promise<Awaited<ReturnType<FindHosts>>> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<[]>((resolve) => (timer = setTimeout(resolve, lookupMs, [])));
+  return Promise.race([find(name), late])
+    .catch(() => [])
+    .finally(() => clearTimeout(timer));
+}
+
+function splitAddress(address: string): Place {
+  const colon = address.lastIndexOf(':');
+  return { host: address.slice(0, colon), port: Number(address.slice(colon + 1)) };
+}
+
+/**
+ * Every replica of a peer whose addresses are `host:port,host:port`. A name may stand for several, one for each IPv4 address (IPv6 where there is no other);
+ * `complete` is false when nobody knows one of the names just now: its container may be starting.
+ */
+export async function placesOf(
+  addresses: string,
+  find: FindHosts = systemHosts,
+): Promise<{ places: Place[]; complete: boolean }> {
+  const found = await Promise.all(
+    addresses.split(',').map(async (one): Promise<Place[]> => {
+      const { host, port } = splitAddress(one);
+      if (isIP(host) !== 0) return [{ host, port }];
+      const hosts = await hostsOf(host, find);
+      const nearest = hosts.some(({ family }) => family === 4) ? hosts.filter(({ family }) => family === 4) : hosts;
+      return nearest.map(({ address }) => ({ host: address, port }));
+    }),
+  );
+  return { places: found.flat(), complete: found.every((places) => places.length > 0) };
+}
+
+/** One replica: a connection that is kept up while anybody tells its address. */
+export class Replica {
+  readonly client: Client;
+  /** It has said that it stops: it gets calls only while no other answers. Forgotten with the connection. */
+  isLeaving = false;
+  isListed = true;
+
+  constructor(
+    { host, port }: Place,
+    options: ClientOptions,
+    private readonly changed: () => void,
+  ) {
+    const target = isIPv6(host) ? `ipv6:[${host}]:${port}` : `ipv4:${host}:${port}`;
+    this.client = new Client(target, credentials.createInsecure(), options);
+    this.watch();
+  }
+
+  get state(): State {
+    return this.client.getChannel().getConnectivityState(false);
+  }
+
+  /** Reconnects by itself, and says whenever something has changed. */
+  private watch(): void {
+    const channel = this.client.getChannel();
+    const { state } = this;
+    if (state !== State.READY) this.isLeaving = false;
+    if (state === State.SHUTDOWN) return;
+    if (state !== State.READY && !this.isListed) return this.client.close();
+    if (state === State.IDLE) channel.getConnectivityState(true);
+    // In a turn of its own: the channel is in the middle of its change.
+    channel.watchConnectivityState(state, Infinity, () => process.nextTick(() => this.watch()));
+    this.changed();
+  }
+}
+
+/** All replicas of a peer, and which of them gets the next call. */
+export class Replicas {
+  private readonly known = new Map<string, Replica>();
+  private readonly waiting = new Set<() => void>();
+  private readonly isFixed: boolean;
+  private hasLooked = false;
+  private isClosed = false;
+  private looking: Promise<void> | undefined;
+  private timer: NodeJS.Timeout | undefined;
+  private turn = 0;
+
+  /** Nothing is looked up or connected before the first call. */
+  constructor(
+    private readonly addresses: string,
+    private readonly options: ClientOptions,
+  ) {
+    this.isFixed = addresses.split(',').every((one) => isIP(splitAddress(one).host) !== 0);
+  }
+
+  /**
+   * The replica for the next call: round robin over those whose connection stands. Waits while it is not known whether there is one; `away` when all are
+   * known to be away, `silent` when nothing was known within `ms`: a process that hangs takes connections and says nothing on them.
+   */
+  next(ms: number): Promise<Replica | 'away' | 'silent'> {
+    this.looking ??= this.look();
+    return new Promise((resolve) => {
+      const end = (found: Replica | 'away' | 'silent'): void => {
+        clearTimeout(timer);
+        this.waiting.delete(look);
+        resolve(found);
+      };
+      const look = (): void => {
+        const found = this.best();
+        if (found !== undefined) end(found);
+      };
+      const timer = setTimeout(() => end('silent'), ms);
+      this.waiting.add(look);
+      look();
+    });
+  }
+
+  close(): void {
+    this.isClosed = true;
+    clearTimeout(this.timer);
+    for (const replica of this.known.values()) replica.client.close();
+    this.known.clear();
+    this.changed();
+  }
+
+  private best(): Replica | 'away' | undefined {
+    const listed = [...this.known.values()].filter(({ isListed }) => isListed);
+    const standing = listed.filter(({ state }) => state === State.READY);
+    const staying = standing.filter(({ isLeaving }) => !isLeaving);
+    const from = staying.length > 0 ? staying : standing;
+    if (from.length > 0) return from[this.turn++ % from.length]!;
+    const noneThere = this.hasLooked && listed.every(({ state }) => state === State.TRANSIENT_FAILURE);
+    return this.isClosed || noneThere ? 'away' : undefined;
+  }
+
+  private changed(): void {
+    for (const look of [...this.waiting]) look();
+  }
+
+  private async look(): Promise<void> {
+    const { places, complete } = await placesOf(this.addresses);
+    if (this.isClosed) return;
+    if (places.length > 0) this.list(places);
+    this.hasLooked = true;
+    this.changed();
+    if (this.isFixed) return;
+    this.timer = setTimeout(() => void this.look(), complete ? refreshMs : againMs);
+    this.timer.unref();
+  }
+
+  /** Takes in who is new. Who is not told any more ends what it has begun: it goes with its connection. */
+  private list(places: readonly Place[]): void {
+    const told = new Set<string>();
+    for (const place of places) {
+      const key = `${place.host} ${place.port}`;
+      told.add(key);
+      const present = this.known.get(key);
+      if (present) present.isListed = true;
+      else this.known.set(key, new Replica(place, this.options, () => this.changed()));
+    }
+    for (const [key, replica] of this.known) {
+      if (told.has(key)) continue;
+      replica.isListed = false;
+      this.known.delete(key);
+      if (replica.state !== State.READY) replica.client.close();
+    }
+  }
+}
