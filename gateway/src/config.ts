@@ -6,6 +6,8 @@ export interface GatewayConfig {
   readonly port: number;
   /** For operators alone: health and metrics. */
   readonly opsPort: number;
+  /** The name of this process among gateways. */
+  readonly instance?: string | undefined;
   readonly addresses: Readonly<Record<PeerName, string>>;
   readonly natsUrl: string;
   readonly tokenKey: JsonWebKeyLike;
@@ -48,6 +50,7 @@ export function readGatewayConfig(reader: EnvReader): GatewayConfig {
     host: reader.text('HOST', '127.0.0.1'),
     port: reader.port('PORT'),
     opsPort: reader.port('OPS_PORT'),
+    instance: reader.instance(),
     addresses: {
       catalog: reader.address('CATALOG_ADDRESS'),
       content: reader.address('CONTENT_ADDRESS'),

@@ -7,7 +7,7 @@ import { createGateway } from './service.js';
 
 try {
   const config = readConfig(process.env, readGatewayConfig);
-  const logger = createLogger('gateway', config.logLevel);
+  const logger = createLogger('gateway', config.logLevel, config.instance);
   collectProcessMetrics('gateway');
   const { parts } = await createGateway(config, logger);
   await run(parts, process, logger);

@@ -76,7 +76,7 @@ function telemetryParts(config: GatewayConfig): Part[] {
   return [
     {
       name: 'telemetry',
-      start: async () => void (telemetry = await startTelemetry('gateway', config.otlpEndpoint)),
+      start: async () => void (telemetry = await startTelemetry('gateway', config.otlpEndpoint, config.instance)),
       stop: async () => telemetry?.stop(),
     },
   ];

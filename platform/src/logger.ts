@@ -3,11 +3,11 @@ import { pino, type Logger as PinoLogger } from 'pino';
 
 export type Logger = PinoLogger;
 
-/** A JSON logger on stdout whose lines carry the trace they belong to; secrets by these names are never written. */
-export function createLogger(service: string, level = 'info'): Logger {
+/** A JSON logger on stdout whose lines carry the replica they come from and the trace they belong to; secrets by these names are never written. */
+export function createLogger(service: string, level = 'info', instance = service): Logger {
   const options = {
     level,
-    base: { service },
+    base: { service, instance },
     redact: ['authorization', '*.authorization', 'headers.authorization', '*.token', '*.password'],
     timestamp: pino.stdTimeFunctions.isoTime,
     mixin() {

@@ -23,11 +23,13 @@ import { startTelemetry } from './telemetry.js';
 /** What every service needs before it can be wired. */
 export interface Base {
   readonly name: string;
+  /** Which of its replicas this process is. */
+  readonly instance: string;
   readonly config: ServiceConfig;
   readonly logger: Logger;
   readonly minter: TokenMinter;
-  /** A channel to another service, closed with the process. */
-  channel(peer: string, address: string): Channel;
+  /** A channel to all replicas of another service, closed with the process. */
+  channel(peer: string, addresses: string): Channel;
   readonly channels: readonly Channel[];
   /** What only one replica may do at a time, and what the database is asked with each heartbeat. */
   leases(pool: pg.Pool): Leases;
@@ -36,16 +38,18 @@ export interface Base {
 /** Logger, keys, trace context and channels: first thing in a service's composition root. */
 export async function createBase(name: string, config: ServiceConfig): Promise<Base> {
   const channels: Channel[] = [];
-  const logger = createLogger(name, config.logLevel);
+  const instance = config.instance ?? name;
+  const logger = createLogger(name, config.logLevel, instance);
   return {
     name,
+    instance,
     config,
     logger,
-    leases: (pool) => createLeases({ pool, replica: config.instance ?? name, logger }),
+    leases: (pool) => createLeases({ pool, replica: instance, logger }),
     minter: await createTokenMinter(config.tokenKey),
     channels,
-    channel(peer, address) {
-      const channel = openChannel(peer, address);
+    channel(peer, addresses) {
+      const channel = openChannel(peer, addresses);
       channels.push(channel);
       return channel;
     },
@@ -107,7 +111,7 @@ export function serviceParts<S extends TxSql>(base: Base, wiring: Wiring<S>): Pa
       name: 'telemetry',
       async start() {
         collectProcessMetrics(name, config.memoryLimitMib);
-        telemetry = await startTelemetry(name, config.otlpEndpoint);
+        telemetry = await startTelemetry(name, config.otlpEndpoint, base.instance);
       },
       stop: async () => telemetry?.stop(),
     },

@@ -25,10 +25,14 @@ export interface Telemetry {
 }
 
 /**
- * Carries trace context through the process; with an endpoint, exports spans there as OTLP over HTTP.
+ * Carries trace context through the process; with an endpoint, exports spans there as OTLP over HTTP, in the name of this replica of the service.
  * Without one no SDK is loaded, so tracing costs next to nothing.
  */
-export async function startTelemetry(service: string, endpoint: string | undefined): Promise<Telemetry> {
+export async function startTelemetry(
+  service: string,
+  endpoint: string | undefined,
+  instance = service,
+): Promise<Telemetry> {
   context.setGlobalContextManager(new AsyncLocalStorageContextManager().enable());
   propagation.setGlobalPropagator(new W3CTraceContextPropagator());
   if (endpoint === undefined) return { stop: async () => undefined };
@@ -40,7 +44,7 @@ export async function startTelemetry(service: string, endpoint: string | undefin
     ]);
   const exporter = new OTLPTraceExporter({ url: `${endpoint.replace(/\/$/, '')}/v1/traces` });
   const provider = new BasicTracerProvider({
-    resource: resourceFromAttributes({ 'service.name': service }),
+    resource: resourceFromAttributes({ 'service.name': service, 'service.instance.id': instance }),
     spanProcessors: [new BatchSpanProcessor(exporter, { scheduledDelayMillis: 500 })],
   });
   trace.setGlobalTracerProvider(provider);

@@ -4,4 +4,4 @@ import { readCatalogConfig } from './config.js';
 import { createService } from './service.js';
 
 const config = readCatalogConfig(process.env);
-await run(await createService(config), process, createLogger('catalog', config.logLevel));
+await run(await createService(config), process, createLogger('catalog', config.logLevel, config.instance));

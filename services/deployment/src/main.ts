@@ -4,4 +4,4 @@ import { readDeploymentConfig } from './config.js';
 import { createService } from './service.js';
 
 const config = readDeploymentConfig(process.env);
-await run(await createService(config), process, createLogger('deployment', config.logLevel));
+await run(await createService(config), process, createLogger('deployment', config.logLevel, config.instance));

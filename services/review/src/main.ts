@@ -4,4 +4,4 @@ import { readReviewConfig } from './config.js';
 import { createService } from './service.js';
 
 const config = readReviewConfig(process.env);
-await run(await createService(config), process, createLogger('review', config.logLevel));
+await run(await createService(config), process, createLogger('review', config.logLevel, config.instance));
