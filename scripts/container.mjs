@@ -4,8 +4,10 @@
 //   ready          loads the sample course, says where to look and how to sign in
 //   health <port>  asks a process whether it is ready
 //   <process>      runs that process
+// A service may run in several containers: the service's name stands for all of them, and each is an instance by the name of its host.
 // POSTGRES_URL, MONGODB_URL, REDIS_URL and NATS_URL name the data servers. Only setup knows the owner of PostgreSQL; a
 // process finds its user and password for PostgreSQL and NATS among its secrets.
+import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { readJson, writeJson, writeText } from './lib/files.mjs';
 import { developmentTokens, keysOf, secretsOf } from './lib/keys.mjs';
@@ -45,7 +47,8 @@ async function runProcess(name) {
   // A database or a NATS that is named with its user is somebody else's, and used as it is.
   const foreign = ['postgres', ...(new URL(nats).username === '' ? [] : ['nats'])];
   const secrets = readJson(secretsFile(name));
-  const system = { ports, hosts, servers, foreign, secrets, data: '/data', env, host: '0.0.0.0' };
+  const settings = { INSTANCE: env.INSTANCE ?? `${name}-${hostname()}` };
+  const system = { ports, hosts, servers, foreign, secrets, data: '/data', env, host: '0.0.0.0', settings };
   for (const key of Object.keys(process.env)) delete process.env[key];
   Object.assign(process.env, environmentOf(name, system));
   await import(join(root, folderOf(name), 'dist/main.js'));

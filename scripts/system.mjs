@@ -1,4 +1,4 @@
-// A whole system of its own, for tests and benchmarks: four data servers and six processes on ports and data of their
+// A whole system of its own, for tests and benchmarks: four data servers and all processes on ports and data of their
 // own, in the hands of the caller, who may kill, stop, wipe and bring back any part of it.
 import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { build, generateClients } from './lib/build.mjs';
 import { dataFolder } from './lib/data-folder.mjs';
 import { developmentTokens, keysOf } from './lib/keys.mjs';
-import { processNames, serverNames } from './lib/names.mjs';
+import { instancesOf, replicasOf, processNames, serverNames, serviceOf } from './lib/names.mjs';
 import { passingPorts } from './lib/ports.mjs';
 import { processUnit } from './lib/processes.mjs';
 import { serverUnits } from './lib/servers/choose.mjs';
@@ -27,11 +27,13 @@ function newFolder() {
 /**
  * Starts a system and resolves when all of it is ready. `dir` keeps its data (a new folder unless given; a given one is
  * kept at the end), `fsync` makes PostgreSQL durable against the machine (off: against its own death only), `env` goes to
- * every process and `settings[name]` to one, `processes` names those to start (all of them unless given).
+ * every process and `settings[name]` to one (of a service: to each of its replicas that is not named itself), `replicas` says how many there are of each
+ * service (one), `processes` names the services to start (all of them, and the gateway, unless given).
  */
 export async function startSystem(options = {}) {
   const { dir = newFolder(), fsync = false, env = {}, settings = {}, processes = processNames } = options;
-  const ports = options.ports ?? (await passingPorts());
+  const { replicas = 1 } = options;
+  const ports = options.ports ?? (await passingPorts({ replicas }));
   mkdirSync(dir, { recursive: true, mode: 0o755 });
   await generateClients();
   await build();
@@ -45,19 +47,20 @@ export async function startSystem(options = {}) {
     const servers = Object.fromEntries(units.map(({ name, describe }) => [name, describe.url]));
     const { migrateAll } = await import('./migrate.mjs');
     await migrateAll(servers.postgres, { roles: runtimeRoles({ passwords: keys.postgres }), own: true });
+    const own = (name) => ({ ...env, ...settings[serviceOf(name)], ...settings[name] });
     const unitOf = (name) =>
-      processUnit(name, { ports, servers, keys, data: dir, env: process.env, settings: { ...env, ...settings[name] } });
-    const ordered = processNames.filter((name) => processes.includes(name));
+      processUnit(name, { ports, replicas, servers, keys, data: dir, env: process.env, settings: own(name) });
+    const ordered = instancesOf(replicas).filter((name) => processes.includes(serviceOf(name)));
     for (const name of ordered) supervisor.add(unitOf(name));
     await Promise.all(ordered.map((name) => supervisor.ready(name, READY_MS)));
-    return handle({ supervisor, dir, ports, servers, keys, keep: Boolean(options.dir) });
+    return handle({ supervisor, dir, ports, replicas, servers, keys, keep: Boolean(options.dir) });
   } catch (error) {
     await supervisor.close();
     throw error;
   }
 }
 
-function handle({ supervisor, dir, ports, servers, keys, keep }) {
+function handle({ supervisor, dir, ports, replicas, servers, keys, keep }) {
   const ready = (name, ms = READY_MS) => supervisor.ready(name, ms);
   const start = async (name) => {
     supervisor.start(name);
@@ -76,6 +79,7 @@ function handle({ supervisor, dir, ports, servers, keys, keep }) {
       const rows = Object.entries(supervisor.state()).filter(([, { kind }]) => kind === 'process');
       return Object.fromEntries(rows.map(([name, row]) => [name, { pid: row.pid, ...row.describe }]));
     },
+    replicasOf: (service) => replicasOf(service, service === 'gateway' ? 1 : replicas),
     pid: (name) => supervisor.pid(name),
     restarts: (name) => supervisor.state()[name].restarts,
     ready,

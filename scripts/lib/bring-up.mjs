@@ -4,7 +4,7 @@ import { build, generateClients } from './build.mjs';
 import { ask, runningSupervisor } from './control.mjs';
 import { developmentTokens, keysOf } from './keys.mjs';
 import { endLeftovers } from './leftovers.mjs';
-import { processNames } from './names.mjs';
+import { instancesOf, serviceNames } from './names.mjs';
 import { ensurePackages } from './packages.mjs';
 import { portsOf } from './ports.mjs';
 import { processUnit } from './processes.mjs';
@@ -16,15 +16,15 @@ import { step, Refusal } from './steps.mjs';
 const SERVER_MS = 60_000;
 const PROCESS_MS = 60_000;
 
-/** Brings everything up and resolves to `{supervisor, child}`; the facts about it are in `.data/coursewright.json`. */
-export async function bringUp(folder) {
+/** Brings everything up, so many replicas of each service, and resolves to `{supervisor, child}`; the facts about it are in `.data/coursewright.json`. */
+export async function bringUp(folder, { replicas = 1 } = {}) {
   if (runningSupervisor(folder)) throw new Refusal('a start that was cut short still runs: npm run stop, then again');
   const left = await endLeftovers(folder);
   if (left.length > 0) console.log(`  (ended what an earlier supervisor had left: ${left.join(', ')})`);
   const lockFile = join(folder, 'packages.lock');
   await step('packages', () => ensurePackages({ running: () => isRunning(folder), lockFile }));
 
-  const ports = await portsOf(join(folder, 'ports.json'));
+  const ports = await portsOf(join(folder, 'ports.json'), { replicas });
   const keys = keysOf(join(folder, 'keys.json'));
   const units = await step('choose servers', () =>
     serverUnits({ dir: folder, tools: join(folder, 'tools'), ports, keys, env: process.env, note }),
@@ -42,7 +42,7 @@ export async function bringUp(folder) {
   await step('build', build);
   const servers = Object.fromEntries(units.map(({ name, describe }) => [name, describe.url]));
   const foreign = units.filter(({ program }) => !program).map(({ name }) => name);
-  const system = { ports, servers, foreign, keys, data: folder, env: process.env };
+  const system = { ports, replicas, servers, foreign, keys, data: folder, env: process.env };
   await step('migrate', () => migrate(system));
   await startProcesses({ supervisor, system });
 
@@ -75,9 +75,11 @@ async function migrate({ servers, foreign, keys, env }) {
 
 async function startProcesses({ supervisor, system }) {
   await step('processes', async () => {
-    const units = processNames.map((name) => processUnit(name, system));
+    const names = instancesOf(system.replicas);
+    const units = names.map((name) => processUnit(name, system));
     await ask(supervisor, 'add', { units });
-    await ask(supervisor, 'ready', { names: processNames, ms: PROCESS_MS });
-    return processNames.join(', ');
+    await ask(supervisor, 'ready', { names, ms: PROCESS_MS });
+    const times = system.replicas > 1 ? ` (${system.replicas} of each)` : '';
+    return `${serviceNames.join(', ')}${times}, gateway`;
   });
 }

@@ -2,21 +2,24 @@
 // ephemeral port could connect to itself and so keep the server from coming back.
 import { createServer } from 'node:net';
 import { readJson, writeJson } from './files.mjs';
+import { replicasOf } from './names.mjs';
 
 const FIRST = 20_000;
 const LAST = 29_999;
 const GATEWAY = 8080;
 
+const services = ['catalog', 'content', 'review', 'versioning', 'deployment'];
+const withOps = (names) => names.flatMap((name) => [name, `${name}-ops`]);
+
 /** The names that get a port, in the order in which they lie in their block; `<process>-ops` is for health, metrics and commands. */
-export const portNames = [
-  'control',
-  'postgres',
-  'mongodb',
-  'redis',
-  'nats',
-  ...['catalog', 'content', 'review', 'versioning', 'deployment'].flatMap((name) => [name, `${name}-ops`]),
-  'gateway-ops',
-];
+export const portNames = ['control', 'postgres', 'mongodb', 'redis', 'nats', ...withOps(services), 'gateway-ops'];
+
+/** The names of the blocks of ports, one for each further replica of every service: a block stays what it is when their number changes. */
+function furtherBlocks(replicas) {
+  return Array.from({ length: replicas - 1 }, (_, index) =>
+    withOps(services.map((name) => replicasOf(name, replicas)[index + 1])),
+  );
+}
 
 function listens(port, host) {
   return new Promise((resolve) => {
@@ -50,21 +53,29 @@ export async function chooseGatewayPort(remembered, { free = isFree } = {}) {
   throw new Error(`no free port for the gateway from ${GATEWAY} on`);
 }
 
+/** The kept ports of these names while all of them are there and free, else a new block; none of `taken` is in it. */
+async function keptOrNew(names, { kept, taken, free, random }) {
+  const unused = async (port) => !taken.includes(port) && free(port);
+  const block = Object.fromEntries(names.map((name) => [name, kept[name]]));
+  const answers = await Promise.all(Object.values(block).map((port) => Number.isInteger(port) && unused(port)));
+  return answers.every(Boolean) ? block : chooseBlock(names, { free: unused, random });
+}
+
 /**
- * The ports of this checkout, kept in `file`. Only to be asked while the system is down: a remembered block of which a
- * port is taken now (another checkout came first) is given up for a new one.
+ * The ports of this checkout for so many replicas of each service, kept in `file` (also those that are not wanted now). Only to be asked while the
+ * system is down: a remembered block of which a port is taken now (another checkout came first) is given up for a new one.
  */
-export async function portsOf(file, { free = isFree, random = Math.random } = {}) {
+export async function portsOf(file, { replicas = 1, free = isFree, random = Math.random } = {}) {
   const kept = readJson(file) ?? {};
-  let block = Object.fromEntries(portNames.map((name) => [name, kept[name]]));
-  const answers = await Promise.all(Object.values(block).map((port) => Number.isInteger(port) && free(port)));
-  if (!answers.every(Boolean)) block = await chooseBlock(portNames, { free, random });
-  const ports = { ...block, gateway: await chooseGatewayPort(kept.gateway, { free }) };
-  writeJson(file, ports);
+  let ports = {};
+  for (const names of [portNames, ...furtherBlocks(replicas)])
+    ports = { ...ports, ...(await keptOrNew(names, { kept, taken: Object.values(ports), free, random })) };
+  ports.gateway = await chooseGatewayPort(kept.gateway, { free });
+  writeJson(file, { ...kept, ...ports });
   return ports;
 }
 
 /** Ports for a system that lives as long as a test: all of them from the range, nothing remembered. */
-export function passingPorts(options) {
-  return chooseBlock([...portNames, 'gateway'], options);
+export function passingPorts({ replicas = 1, ...options } = {}) {
+  return chooseBlock([...portNames, ...furtherBlocks(replicas).flat(), 'gateway'], options);
 }

@@ -1,8 +1,8 @@
-// The six processes: where each lies and what its environment says.
+// The processes: where each lies and what its environment says.
 import { join } from 'node:path';
 import { AUDIENCE, ISSUER, secretsOf } from './keys.mjs';
 import { heapOf, memoryLimits } from './memory.mjs';
-import { serviceNames } from './names.mjs';
+import { replicasOf, serviceNames, serviceOf } from './names.mjs';
 import { productNode, root } from './paths.mjs';
 import { runtimeUrl, withUser } from './servers/users.mjs';
 
@@ -33,26 +33,29 @@ function storesOf(name, { servers, data }) {
 }
 
 /**
- * The environment of one process. `system` is `{ports, servers: {postgres, mongodb, redis, nats} (URLs), foreign (names of servers
- * that are used by the URL as it is), keys (or `secrets`: the part of them for this process), data (folder), env (of the
- * caller; may name another issuer by AUTH_*), settings (win over everything)}`.
+ * The environment of one process (`catalog-2` is the second catalog). `system` is `{ports, replicas (of each service), servers: {postgres, mongodb,
+ * redis, nats} (URLs), foreign (names of servers that are used by the URL as it is), keys (or `secrets`: the part of them for this process), data
+ * (folder), env (of the caller; may name another issuer by AUTH_*), settings (win over everything)}`. Replicas are one service to everybody: keys,
+ * passwords, database and data folder are the same.
  */
-export function environmentOf(name, system) {
+export function environmentOf(instance, system) {
+  const name = serviceOf(instance);
   const { ports, servers, foreign = [], env = {}, settings = {}, host = '127.0.0.1' } = system;
   const secrets = system.secrets ?? secretsOf(name, system.keys);
   const common = {
     ...withoutCredentials(inherited(env)),
     NODE_ENV: 'production',
+    INSTANCE: instance,
     HOST: host,
-    PORT: String(ports[name]),
-    OPS_PORT: String(ports[`${name}-ops`]),
+    PORT: String(ports[instance]),
+    OPS_PORT: String(ports[`${instance}-ops`]),
     OPS_TOKEN: secrets.opsToken,
     MEMORY_LIMIT_MIB: String(memoryLimits[name]),
     NATS_URL: foreign.includes('nats') ? servers.nats : withUser(servers.nats, name, secrets.nats),
     INTERNAL_TOKEN_KEY: JSON.stringify(secrets.key),
     INTERNAL_TOKEN_JWKS: JSON.stringify(secrets.jwks),
   };
-  for (const service of serviceNames) common[`${service.toUpperCase()}_ADDRESS`] = addressOf(service, system);
+  for (const service of serviceNames) common[`${service.toUpperCase()}_ADDRESS`] = addressesOf(service, system);
   const own =
     name === 'gateway'
       ? gatewayEnvironment(system, secrets)
@@ -78,27 +81,35 @@ function gatewayEnvironment({ ports, env = {} }, secrets) {
   };
 }
 
-function addressOf(name, { ports, hosts = {} }) {
-  return `${hosts[name] ?? '127.0.0.1'}:${ports[name]}`;
+function addressOf(instance, { ports, hosts = {} }) {
+  return `${hosts[instance] ?? '127.0.0.1'}:${ports[instance]}`;
+}
+
+/** Where a service's replicas are, as their clients are told: `host:port,host:port`. */
+export function addressesOf(service, system) {
+  return replicasOf(service, system.replicas)
+    .map((instance) => addressOf(instance, system))
+    .join(',');
 }
 
 /** A process as the supervisor wants it: what to run, when it is ready, how it is known to live, how it ends. */
-export function processUnit(name, system) {
-  const ops = `http://127.0.0.1:${system.ports[`${name}-ops`]}`;
+export function processUnit(instance, system) {
+  const name = serviceOf(instance);
+  const ops = `http://127.0.0.1:${system.ports[`${instance}-ops`]}`;
   const url = name === 'gateway' ? `http://127.0.0.1:${system.ports.gateway}` : ops;
   return {
-    name,
+    name: instance,
     kind: 'process',
     program: {
       command: productNode(),
       args: [`--max-old-space-size=${heapOf(name)}`, join(root, folderOf(name), 'dist/main.js')],
       cwd: root,
-      env: environmentOf(name, system),
+      env: environmentOf(instance, system),
     },
     // On the port of its own operators: whoever else has taken a public port would answer there, too.
     ready: { how: 'http', url: `${ops}/readyz` },
     alive: { how: 'live', url: `${ops}/livez` },
     stop: { signal: 'SIGTERM', ms: 25_000 },
-    describe: { url, ...(name === 'gateway' ? { ops } : { grpc: addressOf(name, system) }) },
+    describe: { url, ...(name === 'gateway' ? { ops } : { grpc: addressOf(instance, system) }) },
   };
 }

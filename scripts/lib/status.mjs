@@ -22,7 +22,7 @@ async function row(name, unit) {
   const { pid, restarts, describe } = unit;
   const again = restarts > 0 ? `restarted ${restarts}×` : '';
   const address = describe.text ?? describe.url;
-  const line = `  ${name.padEnd(12)} ${word.padEnd(8)} ${String(pid ?? '–').padEnd(8)} ${address} ${again}`;
+  const line = `  ${name.padEnd(13)} ${word.padEnd(8)} ${String(pid ?? '–').padEnd(8)} ${address} ${again}`;
   return { up, line: line.trimEnd() };
 }
 

@@ -27,6 +27,20 @@ describe('the compose file', () => {
     expect(services[name].environment.NATS_URL).toBe('nats://nats:4222');
   });
 
+  it.each(serviceNames.map((name) => [name]))(
+    'runs as many of %s as REPLICAS says, by one name, and one unless it is set',
+    (name) => {
+      expect(services[name].deploy.replicas).toBe('${REPLICAS:-1}');
+      expect(services[name]).not.toHaveProperty('container_name');
+      expect(services[name]).not.toHaveProperty('ports');
+    },
+  );
+
+  it('runs one gateway, and one of each data server and job, whatever REPLICAS says', () => {
+    const scaled = Object.keys(services).filter((name) => services[name].deploy.replicas !== undefined);
+    expect(scaled.sort()).toEqual([...serviceNames].sort());
+  });
+
   it('tells the owner of PostgreSQL to the server and to the setup only, and all keys to the setup only', () => {
     expect(Object.keys(services).filter(owner).sort()).toEqual(['postgres', 'setup']);
     const all = Object.keys(services).filter((name) => services[name].volumes?.some((one) => one.startsWith('keys:')));

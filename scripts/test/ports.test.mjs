@@ -41,6 +41,20 @@ describe('ports', () => {
     expect(statSync(file).mode & 0o777).toBe(0o600);
   });
 
+  it('of further replicas are chosen once and kept, also while they do not run, and lie beside no other', async () => {
+    const file = join(folder, 'ports.json');
+    const draws = [0.1, 0.1, 0.2];
+    const options = { free: allFree, random: () => draws.shift() };
+    const single = await portsOf(file, options);
+    const two = await portsOf(file, { ...options, replicas: 2 });
+    expect(two).toMatchObject(single);
+    expect(two).toMatchObject({ 'catalog-2': expect.any(Number), 'deployment-2-ops': expect.any(Number) });
+    expect(new Set(Object.values(two)).size).toBe(Object.keys(two).length);
+    expect(await portsOf(file, options)).toEqual(single);
+    expect(await portsOf(file, { ...options, replicas: 2 })).toEqual(two);
+    expect(draws).toEqual([]);
+  });
+
   it('are given up for others when a neighbour has taken one of them', async () => {
     const file = join(folder, 'ports.json');
     const first = await portsOf(file, { free: allFree, random: () => 0.1 });

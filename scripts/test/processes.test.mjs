@@ -7,7 +7,7 @@ import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { mayEnter, passwdEntry, reachable } from '../lib/data-folder.mjs';
 import { developmentTokens, keysOf, newKeys, people } from '../lib/keys.mjs';
 import { tryLock } from '../lib/lock.mjs';
-import { processNames } from '../lib/names.mjs';
+import { instancesOf, processNames, replicasOf, serviceOf } from '../lib/names.mjs';
 import { end, identify, isAlive, parseStat } from '../lib/pids.mjs';
 import { environmentOf, inherited, processUnit } from '../lib/processes.mjs';
 import { databaseUrl } from '../lib/servers/users.mjs';
@@ -131,6 +131,18 @@ describe('the supervisor', () => {
   });
 });
 
+describe('the processes of a system', () => {
+  it('are one of each, and with replicas so many of each service and one gateway', () => {
+    expect(instancesOf()).toEqual(processNames);
+    const two = instancesOf(2);
+    expect(two).toHaveLength(11);
+    expect(two.slice(0, 4)).toEqual(['versioning', 'versioning-2', 'content', 'content-2']);
+    expect(two.at(-1)).toBe('gateway');
+    expect(new Set(two.map(serviceOf))).toEqual(new Set(processNames));
+    expect(replicasOf('catalog', 3)).toEqual(['catalog', 'catalog-2', 'catalog-3']);
+  });
+});
+
 describe('the environment of a process', () => {
   const ports = {
     gateway: 8080,
@@ -161,6 +173,19 @@ describe('the environment of a process', () => {
     const publicKeys = JSON.parse(env.INTERNAL_TOKEN_JWKS).keys;
     expect(publicKeys.map(({ kid }) => kid)).toEqual(processNames);
     expect(publicKeys.filter(({ d }) => d)).toEqual([]);
+  });
+
+  it('of a second replica is that of the first, but for its name, its ports and its log', () => {
+    const ports2 = { ...ports, 'catalog-2': 22_000, 'catalog-2-ops': 22_001, 'content-2': 7 };
+    const two = { ...system, ports: ports2, replicas: 2 };
+    const [first, second] = ['catalog', 'catalog-2'].map((name) => environmentOf(name, two));
+    expect(first).toMatchObject({ INSTANCE: 'catalog', PORT: '21000', CONTENT_ADDRESS: '127.0.0.1:1,127.0.0.1:7' });
+    expect(second).toEqual({ ...first, INSTANCE: 'catalog-2', PORT: '22000', OPS_PORT: '22001' });
+    expect(environmentOf('content-2', two)).toMatchObject({ DATA_DIR: '/d/content', PORT: '7' });
+    const unit = processUnit('catalog-2', two);
+    expect(unit).toMatchObject({ name: 'catalog-2', describe: { grpc: '127.0.0.1:22000' } });
+    expect(unit.alive.url).toBe('http://127.0.0.1:22001/livez');
+    expect(unit.program.args).toEqual(processUnit('catalog', two).program.args);
   });
 
   it('keeps from each what is not its own', () => {
