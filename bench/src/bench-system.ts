@@ -2,9 +2,13 @@ import { fork, type ChildProcess } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { startSystem, type System } from '../../scripts/system.mjs';
 
-/** Starts a whole system of its own, durable as in production. */
+/** Starts a whole system of its own, durable as in production, with as many processes of each service as REPLICAS says (one). */
 export function startBenchSystem(env: Record<string, string> = {}): Promise<System> {
-  return startSystem({ fsync: true, env: { LOG_LEVEL: 'info', ...env } });
+  return startSystem({
+    fsync: true,
+    replicas: Number(process.env['REPLICAS'] || 1),
+    env: { LOG_LEVEL: 'info', ...env },
+  });
 }
 
 /** Starts the bare Express server; resolves to its URL. */

@@ -21,6 +21,12 @@ export interface Grant {
   readonly commit?: string;
 }
 
+/** Where the replicas of a service are, as its other clients are told. */
+function addressesOf(system: System, service: ServiceName): string {
+  const names = system.replicasOf(service);
+  return names.map((name) => system.processes[name]!.grpc!).join(',');
+}
+
 /** Callers of the services of one system. */
 export async function callersOf(system: System): Promise<Callers> {
   const channels = new Map<ServiceName, Channel>();
@@ -29,7 +35,7 @@ export async function callersOf(system: System): Promise<Callers> {
     minters.set(name as ProcessName, await createTokenMinter(key));
   return {
     channel(service) {
-      const open = channels.get(service) ?? openChannel(service, system.processes[service].grpc!);
+      const open = channels.get(service) ?? openChannel(service, addressesOf(system, service));
       channels.set(service, open);
       return open;
     },

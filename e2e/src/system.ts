@@ -3,14 +3,17 @@ import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { join } from 'node:path';
 import pg from 'pg';
-import { startSystem, type ProcessName, type System } from '../../scripts/system.mjs';
+import { startSystem, type InstanceName, type ProcessName, type System } from '../../scripts/system.mjs';
 import { Api } from './api.js';
 
-export type { ProcessName, System };
+export type { InstanceName, ProcessName, System };
 
-/** Starts a system in a folder of its own, as `npm start` does in the checkout's; env goes to every process. */
+/**
+ * Starts a system in a folder of its own, as `npm start` does in the checkout's, with as many processes of each service as REPLICAS says (one);
+ * env goes to every process.
+ */
 export function startTestSystem(env: Record<string, string> = {}): Promise<System> {
-  return startSystem({ env });
+  return startSystem({ env, replicas: Number(process.env['REPLICAS'] || 1) });
 }
 
 /** The API as one of the development people sees it. */
