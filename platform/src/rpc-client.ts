@@ -9,8 +9,10 @@ import {
   type PartialOf,
   type ServiceDefinition,
 } from './rpc-definition.js';
-import { fromStatus } from './rpc-errors.js';
-import { Replicas, type Replica } from './rpc-replicas.js';
+import { awayError, fromStatus } from './rpc-errors.js';
+import type { Replica } from './rpc-replica.js';
+import { Replicas } from './rpc-replicas.js';
+import { maySucceedLater, nextReplica, withRetries, type Peer, type Tried } from './rpc-retries.js';
 import { inSpan, SpanKind } from './telemetry.js';
 
 /** On whose behalf a call goes out, and how long it may take. */
@@ -54,9 +56,6 @@ const channelOptions: ClientOptions = {
   'grpc.enable_http_proxy': 0,
   'grpc.initial_reconnect_backoff_ms': 100,
   'grpc.max_reconnect_backoff_ms': 1_000,
-  // While calls are under way: a replica that says nothing for 2 s is left, and its calls end as if it had died.
-  'grpc.keepalive_time_ms': 500,
-  'grpc.keepalive_timeout_ms': 1_500,
   'grpc.max_receive_message_length': maxMessageBytes,
   'grpc.max_send_message_length': maxMessageBytes,
 };
@@ -77,11 +76,6 @@ export function openChannel(peer: string, addresses: string): Channel {
     },
     close: () => replicas.close(),
   };
-}
-
-interface Peer {
-  readonly replicas: Replicas;
-  readonly peer: string;
 }
 
 function makeMethod(to: Peer, service: ServiceDefinition, method: MethodDefinition): unknown {
@@ -109,6 +103,8 @@ function makeMethod(to: Peer, service: ServiceDefinition, method: MethodDefiniti
         const cancel = (): void => call.cancel();
         const done = (error: ServiceError | null, response?: unknown): void => {
           options.call?.signal?.removeEventListener('abort', cancel);
+          ended();
+          if (!error) replica.heard();
           if (error) reject(fromStatus(error, to.peer));
           else resolve(response);
         };
@@ -124,6 +120,10 @@ function makeMethod(to: Peer, service: ServiceDefinition, method: MethodDefiniti
               { deadline },
               done,
             );
+        const ended = replica.begin(() => {
+          call.cancel();
+          reject(awayError(to.peer));
+        });
         heedLeaving(call, replica);
         options.call?.signal?.addEventListener('abort', cancel, { once: true });
         if (method.requestStream) {
@@ -173,63 +173,9 @@ async function measured<T>(name: string, work: () => Promise<T>): Promise<T> {
 /** A replica that says that it stops gets no further calls, while there is another. */
 function heedLeaving(call: NodeJS.EventEmitter, replica: Replica): void {
   call.once('metadata', (metadata: Metadata) => {
+    replica.heard();
     if (saysItLeaves(metadata)) replica.isLeaving = true;
   });
-}
-
-const retryPausesMs = [50, 150, 400];
-/** How long a call waits for a connection: short enough for its caller to say 503 still, instead of 504. */
-const connectMs = 2_000;
-
-/** A call as its retries see it. */
-interface Tried extends Peer {
-  readonly repeatable: boolean;
-  readonly options: CallOptions;
-}
-
-function timeLeft({ call }: CallOptions): number {
-  return (call?.deadline ?? Infinity) - Date.now();
-}
-
-/** The replica to try. Nothing has been sent when there is none; undefined when that was known at once, so that a later try may be worth it. */
-async function nextReplica({ replicas, peer, options }: Tried): Promise<Replica | undefined> {
-  const found = await replicas.next(
-    Math.max(0, Math.min(connectMs, options.deadlineMs ?? Infinity, timeLeft(options))),
-  );
-  if (found === 'silent') throw awayError(peer);
-  return found === 'away' ? undefined : found;
-}
-
-function awayError(peer: string): AppError {
-  return new AppError('unavailable', 'SERVICE_UNAVAILABLE', { service: peer, retryAfterSeconds: 1 });
-}
-
-/**
- * After a failed try waits until it is time for another and resolves to true; resolves to false when there shall be none. Tried again are only calls that
- * may be repeated, and only when the peer was away (one replica died or hung: the next try goes to another). What a service itself called unavailable
- * goes back at once.
- */
-async function maySucceedLater(call: Tried, error: unknown, tries: number): Promise<boolean> {
-  const { peer, repeatable, options } = call;
-  const pause = retryPausesMs[tries];
-  // Only this very peer: one that is away further on has been tried again there already.
-  const away = error instanceof AppError && error.reason === 'SERVICE_UNAVAILABLE' && error.details['service'] === peer;
-  if (!repeatable || pause === undefined || !away || timeLeft(options) < pause * 2 || options.call?.signal?.aborted)
-    return false;
-  await new Promise((resolve) => setTimeout(resolve, pause * (0.75 + Math.random() / 2)));
-  return true;
-}
-
-async function withRetries<T>(call: Tried, attempt: (replica: Replica) => Promise<T>): Promise<T> {
-  for (let tries = 0; ; tries += 1) {
-    const replica = await nextReplica(call);
-    try {
-      if (replica === undefined) throw awayError(call.peer);
-      return await attempt(replica);
-    } catch (error) {
-      if (!(await maySucceedLater(call, error, tries))) throw error;
-    }
-  }
 }
 
 /** The messages of a stream, opened again as calls are while none of them has come. */
@@ -242,9 +188,7 @@ async function* streamed(
     const replica = await nextReplica(call);
     try {
       if (replica === undefined) throw awayError(call.peer);
-      const stream = open(replica);
-      heedLeaving(stream, replica);
-      for await (const message of readStream(stream, call.peer, call.options.call?.signal)) {
+      for await (const message of readStream(open(replica), call, replica)) {
         begun = true;
         yield message;
       }
@@ -257,17 +201,26 @@ async function* streamed(
 
 async function* readStream(
   stream: ClientReadableStream<unknown>,
-  peer: string,
-  signal: AbortSignal | undefined,
+  { peer, options }: Tried,
+  replica: Replica,
 ): AsyncIterable<unknown> {
   const cancel = (): void => stream.cancel();
+  const signal = options.call?.signal;
+  const ended = replica.begin(() => stream.destroy(awayError(peer)));
+  heedLeaving(stream, replica);
   signal?.addEventListener('abort', cancel, { once: true });
   try {
-    for await (const message of stream) yield message;
+    for await (const message of stream) {
+      replica.heard();
+      yield message;
+    }
   } catch (error) {
-    throw fromStatus(error as ServiceError, peer);
+    throw error instanceof AppError ? error : fromStatus(error as ServiceError, peer);
   } finally {
+    ended();
     signal?.removeEventListener('abort', cancel);
+    // What was left before its end, or hangs, holds nothing at the peer.
+    cancel();
   }
 }
 

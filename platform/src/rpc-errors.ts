@@ -19,6 +19,11 @@ export function toStatus(error: unknown): StatusObject {
   return { code: errorKinds[known.kind].grpc, details: `${known.kind} ${known.reason}`, metadata };
 }
 
+/** What a call to a peer that is away ends with. */
+export function awayError(peer: string, cause?: unknown): AppError {
+  return new AppError('unavailable', 'SERVICE_UNAVAILABLE', { service: peer, retryAfterSeconds: 1 }, { cause });
+}
+
 const kindOfCode: Partial<Record<Status, ErrorKind>> = {
   [Status.UNAVAILABLE]: 'unavailable',
   [Status.DEADLINE_EXCEEDED]: 'deadline_exceeded',
@@ -40,8 +45,7 @@ export function fromStatus(error: ServiceError, peer: string): AppError {
     }
   }
   const kind = kindOfCode[error.code] ?? 'internal';
-  if (kind === 'unavailable')
-    return new AppError(kind, 'SERVICE_UNAVAILABLE', { service: peer, retryAfterSeconds: 1 }, { cause: error });
+  if (kind === 'unavailable') return awayError(peer, error);
   if (kind === 'deadline_exceeded') return new AppError(kind, 'DEADLINE_EXCEEDED', { service: peer }, { cause: error });
   if (kind === 'too_large') return new AppError(kind, 'MESSAGE_TOO_LARGE', { service: peer }, { cause: error });
   return new AppError(kind, kind === 'unimplemented' ? 'UNIMPLEMENTED' : 'INTERNAL', {}, { cause: error });

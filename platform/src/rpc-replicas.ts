@@ -1,12 +1,7 @@
 import { lookup } from 'node:dns/promises';
-import { isIP, isIPv6 } from 'node:net';
-import { Client, connectivityState as State, credentials, type ClientOptions } from '@grpc/grpc-js';
-
-/** Where one replica of a peer listens. */
-export interface Place {
-  readonly host: string;
-  readonly port: number;
-}
+import { isIP } from 'node:net';
+import { connectivityState as State, type ClientOptions } from '@grpc/grpc-js';
+import { Replica, type Place } from './rpc-replica.js';
 
 /** All addresses of a name, as the machine's resolver knows them. Throws when it knows none. */
 export type FindHosts = (name: string) => Promise<readonly { readonly address: string; readonly family: number }[]>;
@@ -17,6 +12,7 @@ const refreshMs = 5_000;
 const againMs = 1_000;
 /** How long one name may take before the others go on without it. */
 const lookupMs = 1_000;
+const waitTurns = 4;
 const lookups = new Map<string, ReturnType<FindHosts>>();
 
 /** One lookup of a name at a time, whoever asks: a slow one holds a thread of the process until it ends. */
@@ -59,41 +55,6 @@ export async function placesOf(
   return { places: found.flat(), complete: found.every((places) => places.length > 0) };
 }
 
-/** One replica: a connection that is kept up while anybody tells its address. */
-export class Replica {
-  readonly client: Client;
-  /** It has said that it stops: it gets calls only while no other answers. Forgotten with the connection. */
-  isLeaving = false;
-  isListed = true;
-
-  constructor(
-    { host, port }: Place,
-    options: ClientOptions,
-    private readonly changed: () => void,
-  ) {
-    const target = isIPv6(host) ? `ipv6:[${host}]:${port}` : `ipv4:${host}:${port}`;
-    this.client = new Client(target, credentials.createInsecure(), options);
-    this.watch();
-  }
-
-  get state(): State {
-    return this.client.getChannel().getConnectivityState(false);
-  }
-
-  /** Reconnects by itself, and says whenever something has changed. */
-  private watch(): void {
-    const channel = this.client.getChannel();
-    const { state } = this;
-    if (state !== State.READY) this.isLeaving = false;
-    if (state === State.SHUTDOWN) return;
-    if (state !== State.READY && !this.isListed) return this.client.close();
-    if (state === State.IDLE) channel.getConnectivityState(true);
-    // In a turn of its own: the channel is in the middle of its change.
-    channel.watchConnectivityState(state, Infinity, () => process.nextTick(() => this.watch()));
-    this.changed();
-  }
-}
-
 /** All replicas of a peer, and which of them gets the next call. */
 export class Replicas {
   private readonly known = new Map<string, Replica>();
@@ -104,6 +65,11 @@ export class Replicas {
   private looking: Promise<void> | undefined;
   private timer: NodeJS.Timeout | undefined;
   private turn = 0;
+  private readonly owner = {
+    changed: () => this.changed(),
+    hasAnother: (than: Replica) =>
+      [...this.known.values()].some((replica) => replica !== than && replica.state === State.READY),
+  };
 
   /** Nothing is looked up or connected before the first call. */
   constructor(
@@ -129,7 +95,15 @@ export class Replicas {
         const found = this.best();
         if (found !== undefined) end(found);
       };
-      const timer = setTimeout(() => end('silent'), ms);
+      // Several turns of the loop, as what has come while this process stood still is read after its timers.
+      let turns = 0;
+      const wait = (): void => {
+        turns += 1;
+        if (turns > waitTurns) end('silent');
+        else timer = setTimeout(wait, ms / waitTurns);
+      };
+      let timer: NodeJS.Timeout | undefined;
+      wait();
       this.waiting.add(look);
       look();
     });
@@ -138,7 +112,7 @@ export class Replicas {
   close(): void {
     this.isClosed = true;
     clearTimeout(this.timer);
-    for (const replica of this.known.values()) replica.client.close();
+    for (const replica of this.known.values()) replica.close();
     this.known.clear();
     this.changed();
   }
@@ -176,13 +150,13 @@ export class Replicas {
       told.add(key);
       const present = this.known.get(key);
       if (present) present.isListed = true;
-      else this.known.set(key, new Replica(place, this.options, () => this.changed()));
+      else this.known.set(key, new Replica(place, this.options, this.owner));
     }
     for (const [key, replica] of this.known) {
       if (told.has(key)) continue;
       replica.isListed = false;
       this.known.delete(key);
-      if (replica.state !== State.READY) replica.client.close();
+      if (replica.state !== State.READY) replica.close();
     }
   }
 }

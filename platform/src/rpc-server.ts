@@ -100,7 +100,7 @@ export function createRpcServer(options: RpcServerOptions): RpcServer {
     async stop(graceMs = 10_000) {
       health.setStatus('', 'NOT_SERVING');
       const until = Date.now() + graceMs;
-      // grpc-js' client drops what is under way on a connection that was told to close, at its next ping: nothing may be.
+      // What is sent over a connection in the very moment when it closes may be lost: nobody shall be calling then.
       await underWay.end(until);
       const timer = setTimeout(() => server.forceShutdown(), Math.max(0, until - Date.now()));
       await new Promise<void>((resolve) => server.tryShutdown(() => resolve()));

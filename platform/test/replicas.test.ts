@@ -182,6 +182,13 @@ describe('two replicas of a service', () => {
     expect(two.begun).toBe(1);
   }, 40_000);
 
+  it('are not taken for hung by a caller that stood still itself', async () => {
+    const uploads = Promise.all([upload(1_000), upload(1_000)]);
+    await eventually(() => expect([one.begun, two.begun]).toEqual([1, 1]));
+    for (const end = performance.now() + 4_000; performance.now() < end;);
+    expect(new Set(await uploads)).toEqual(new Set(['one', 'two']));
+  });
+
   it('say that the service is away when both hang, to whoever waits and to whoever comes', async () => {
     const waiting = Promise.allSettled([ask(500), ask(500)]);
     await new Promise((resolve) => setTimeout(resolve, 100));
