@@ -134,8 +134,9 @@ export async function startChaosSystem({ replicas, without }: ChaosOptions): Pro
       await begin(facts.ports);
     },
     setClock(name, ms) {
-      const { ops, url } = facts.processes[name as keyof Facts['processes']];
-      writeFileSync(join(clocks, new URL(ops ?? url).port), String(ms));
+      const process = facts.processes[name as keyof Facts['processes']];
+      if (process === undefined) throw new Error(`there is no process ${name}`);
+      writeFileSync(join(clocks, new URL(process.ops ?? process.url).port), String(ms));
     },
     close,
   };
