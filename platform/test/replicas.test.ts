@@ -49,6 +49,7 @@ let token: string;
 let one: Replica;
 let two: Replica;
 let channel: Channel;
+let loads: Load[] = [];
 
 beforeAll(async () => {
   keys = await createTestKeys(['gateway']);
@@ -62,8 +63,11 @@ beforeEach(async () => {
   channel = openChannel('peer', `${one.address},${two.address}`);
   await expectBothAnswer();
 }, 30_000);
-afterEach(() => {
+afterEach(async () => {
   for (const replica of [one, two]) replica.signal('SIGCONT');
+  // Also of a test that failed: a caller without a channel would fail without end.
+  await Promise.all(loads.map((load) => load.end()));
+  loads = [];
   channel.close();
 });
 afterAll(async () => {
@@ -105,7 +109,7 @@ interface Load {
 }
 
 /** Eight callers, each with one call after the other, until `end`. */
-function load(call: () => Promise<string>): Load {
+function under(call: () => Promise<string>): Load {
   const answers: Load['answers'] = [];
   const errors: unknown[] = [];
   let going = true;
@@ -118,7 +122,7 @@ function load(call: () => Promise<string>): Load {
       );
     }
   });
-  return {
+  const load = {
     answers,
     errors,
     async end() {
@@ -126,6 +130,8 @@ function load(call: () => Promise<string>): Load {
       await Promise.all(callers);
     },
   };
+  loads.push(load);
+  return load;
 }
 
 const away = { kind: 'unavailable', reason: 'SERVICE_UNAVAILABLE', details: { service: 'peer', retryAfterSeconds: 1 } };
@@ -137,7 +143,7 @@ describe('two replicas of a service', () => {
   });
 
   it('answer for each other when one is killed, and share again once it is back', async () => {
-    const calls = load(() => ask(5));
+    const calls = under(() => ask(5));
     await eventually(() => expect(calls.answers.length).toBeGreaterThan(50));
     one.signal('SIGKILL');
     await one.gone();
@@ -152,7 +158,7 @@ describe('two replicas of a service', () => {
   });
 
   it('answer for each other when one hangs: within seconds what was under way, at once what comes afterwards', async () => {
-    const calls = load(() => ask(5));
+    const calls = under(() => ask(5));
     await eventually(() => expect(calls.answers.length).toBeGreaterThan(50));
     one.signal('SIGSTOP');
     const paused = performance.now();
@@ -207,7 +213,7 @@ describe('two replicas of a service', () => {
   it.each([1, 2, 3])(
     'lose no call when one is stopped under load, not even one that may not be repeated (%i)',
     async () => {
-      const [calls, uploads] = [load(() => ask(5)), load(() => upload(5))];
+      const [calls, uploads] = [under(() => ask(5)), under(() => upload(5))];
       const long = Promise.all([ask(1_500), ask(1_500), upload(1_500), upload(1_500)]);
       await eventually(() => expect(Math.min(calls.answers.length, uploads.answers.length)).toBeGreaterThan(50));
       one.signal('SIGTERM');
