@@ -234,7 +234,7 @@ function heap(): number {
 describe('what is kept in memory', () => {
   it.each(Object.keys(FAT))(
     'stays below its bound when all nodes are as large as may be, as %s, and is counted as what it takes',
-    (kind) => {
+    async (kind) => {
       const { objects } = createCaches(24 * MIB);
       const before = heap();
       let written = 0;
@@ -248,7 +248,7 @@ describe('what is kept in memory', () => {
           source: { format: 'olx', key: 'k'.repeat(1_000) },
           children: null,
         });
-        objects.remember([stored]);
+        await objects.remember([stored]);
         expect(objects.size).toBeLessThanOrEqual(24 * MIB);
         written = objects.size > 23 * MIB ? 2_000 : n;
       }
