@@ -4,6 +4,9 @@ import { idDigest, isIndexLeaf, type IndexObject, type Placement } from './objec
 /** A leaf of the index holds at most this many placements; a subtree with no more is a leaf. */
 export const LEAF_MAX = 16;
 
+/** So many ids are gone through before others may have their turn. */
+const AT_ONCE = 64;
+
 /** A placement with the digest it is filed under. */
 interface Filed extends Placement {
   readonly digest: string;
@@ -76,7 +79,7 @@ async function digested<T, R extends { readonly id: string }>(
 ): Promise<(R & { readonly digest: string })[]> {
   const all: (R & { readonly digest: string })[] = [];
   for (const thing of things) {
-    if (all.length % 64 === 0) await pool.turn();
+    if (all.length % AT_ONCE === 0) await pool.turn();
     const known = read(thing);
     all.push({ ...known, digest: idDigest(known.id) });
   }
@@ -223,8 +226,13 @@ async function collect(pool: ObjectPool, node: IndexObject | null, side: 'from' 
 }
 
 /** Every placement of an index; reads all of it, one round trip a level. */
-export async function allPlacements(pool: ObjectPool, root: string): Promise<ReadonlyMap<string, string>> {
+export async function allPlacements(pool: ObjectPool, root: string): Promise<Map<string, string>> {
   const sides: Sides = new Map();
   await collect(pool, await pool.index(root), 'to', sides);
-  return new Map([...sides].map(([id, side]) => [id, side.to as string]));
+  const placements = new Map<string, string>();
+  for (const [id, side] of sides) {
+    if (placements.size % AT_ONCE === 0) await pool.turn();
+    placements.set(id, side.to as string);
+  }
+  return placements;
 }

@@ -226,7 +226,10 @@ export class TreeDraft {
       await list.insertAfter(anchor, top);
       anchor = top.id;
     }
-    for (const [id, at] of placements) this.#placements.set(id, at);
+    for (const [id, at] of placements) {
+      await this.pool.turn();
+      this.#placements.set(id, at);
+    }
     this.#dirty.add(parent.id);
   }
 
@@ -266,7 +269,9 @@ export class TreeDraft {
   async #sealNode(node: DraftNode, byParent: ReadonlyMap<string, readonly DraftNode[]>): Promise<string> {
     await this.pool.turn();
     const changed = byParent.get(node.id) ?? [];
-    const hashes = await Promise.all(changed.map((child) => this.#sealNode(child, byParent)));
+    // One by one: begun together, a thousand of them would all find that it is nobody else's turn yet. What they need was read before.
+    const hashes: string[] = [];
+    for (const child of changed) hashes.push(await this.#sealNode(child, byParent));
     const list = changed.length > 0 ? await this.list(node) : await this.#lists.get(node.id);
     for (const [i, child] of changed.entries()) await list?.replace(child.id, hashes[i] as string);
     const children = list ? await list.seal() : node.children;

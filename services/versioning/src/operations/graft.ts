@@ -108,7 +108,7 @@ async function underParent(
   const parent = await draft.node(parentId);
   if (!parent) return { outcome: 'gone', what: 'parent', id: parentId, op: 0 };
   const hidden = await pool.head(from.root);
-  const placements = new Map(await allPlacements(pool, from.index));
+  const placements = await allPlacements(pool, from.index);
   const present = await findParents(pool, head.index, placements.keys());
   if (present.size > 0) return { outcome: 'taken', ids: [...present.keys()].slice(0, 20) };
   const tops = await readEntries(pool, hidden.children);
@@ -118,7 +118,10 @@ async function underParent(
   const after = input.after === '' ? await list.idAt(list.size - 1) : input.after;
   if (after !== null && !(await list.find(after)))
     return refused('/afterId', 'not_a_child', 'this id is not a child of the parent');
-  for (const top of tops) placements.set(top.id, parent.id);
+  for (const top of tops) {
+    await pool.turn();
+    placements.set(top.id, parent.id);
+  }
   await draft.graft(parent, after, tops, placements);
   if (input.takeRootFields) {
     const root = await draft.node(draft.rootId);
