@@ -85,6 +85,9 @@ export class Replicas {
    */
   next(ms: number): Promise<Replica | 'away' | 'silent'> {
     this.looking ??= this.look();
+    // Nearly always: no timer and no place in the line for what is known.
+    const known = this.best();
+    if (known !== undefined) return Promise.resolve(known);
     return new Promise((resolve) => {
       const end = (found: Replica | 'away' | 'silent'): void => {
         clearTimeout(timer);
