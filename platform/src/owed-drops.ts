@@ -2,10 +2,17 @@ import type { Leases } from './leases.js';
 import type { Logger } from './logger.js';
 import type { Database, TxSql } from './sql.js';
 
+// Whoever else deletes some of them does so for good: nobody waits for anybody here.
+const deletion = (ids: string): string =>
+  `DELETE FROM owed_drop WHERE id IN (SELECT id FROM owed_drop WHERE id = ANY(${ids}::bigint[]) FOR UPDATE SKIP LOCKED)`;
+
 const statements = {
-  owe: { name: 'owed_drop_owe', text: 'INSERT INTO owed_drop (tags) VALUES ($1::text[]) RETURNING id' },
+  owe: {
+    name: 'owed_drop_owe',
+    text: `WITH gone AS (${deletion('$2')}) INSERT INTO owed_drop (tags) VALUES ($1::text[]) RETURNING id`,
+  },
   list: { name: 'owed_drop_list', text: 'SELECT id, tags FROM owed_drop ORDER BY id LIMIT 1000' },
-  paid: { name: 'owed_drop_paid', text: 'DELETE FROM owed_drop WHERE id = ANY($1::bigint[])' },
+  paid: { name: 'owed_drop_paid', text: deletion('$1') },
   // While nothing can be paid rows would pile up: many become one, by whoever comes first.
   fold: {
     name: 'owed_drop_fold',
@@ -29,6 +36,8 @@ export interface OwedDropsOptions {
 }
 
 const lookEveryMs = 200;
+/** Rows that were paid go with the next transaction that owes something, which costs nothing, or after so long without one. */
+const restMs = 100;
 const againMs = 100;
 const foldFrom = 500;
 const mostRows = 1_000;
@@ -50,6 +59,9 @@ export class OwedDrops {
   private isAllBlocked = false;
   /** Paid since the last look began, which may still show them. */
   private readonly paid = new Set<number>();
+  /** Paid, and their rows still there. */
+  private readonly settled = new Set<number>();
+  private rest: NodeJS.Timeout | undefined;
   private knownAt = -Infinity;
   private paying = false;
   private looking: Promise<void> | undefined;
@@ -76,11 +88,14 @@ export class OwedDrops {
     if (known !== undefined || all.size === 0) return;
     this.open.set(sql, all);
     let id = 0;
+    let gone: readonly number[] = [];
     sql.beforeCommit(async () => {
-      const [row] = await sql.rows<{ id: number }>(statements.owe, [[...all]]);
+      gone = [...this.settled];
+      const [row] = await sql.rows<{ id: number }>(statements.owe, [[...all], gone]);
       id = row!.id;
     });
     sql.afterCommit(() => {
+      for (const one of gone) this.settled.delete(one);
       this.own.set(id, [...all]);
       this.block();
       void this.pay();
@@ -114,6 +129,7 @@ export class OwedDrops {
     clearInterval(this.timer);
     clearTimeout(this.again);
     await this.looking;
+    await this.deleteSettled();
   }
 
   private async lookNow(): Promise<void> {
@@ -122,7 +138,7 @@ export class OwedDrops {
     this.paid.clear();
     try {
       const rows = await this.options.database.rows<OwedRow>(statements.list);
-      this.seen = rows.filter((row) => !this.paid.has(row.id));
+      this.seen = rows.filter((row) => !this.paid.has(row.id) && !this.settled.has(row.id));
       this.isAllBlocked = rows.length >= mostRows;
       this.block();
       this.knownAt = started;
@@ -157,10 +173,25 @@ export class OwedDrops {
     await this.options.drop([...this.blocked]);
     for (const id of ids) {
       this.paid.add(id);
+      this.settled.add(id);
       this.own.delete(id);
     }
     this.seen = this.seen.filter((row) => !this.paid.has(row.id));
     this.block();
-    await this.options.database.rows(statements.paid, [ids]);
+    clearTimeout(this.rest);
+    this.rest = setTimeout(() => void this.deleteSettled(), restMs).unref();
+  }
+
+  /** Deletes rows that were paid. When the database does not answer they are found again, and paid again. */
+  private async deleteSettled(): Promise<void> {
+    clearTimeout(this.rest);
+    const ids = [...this.settled];
+    if (ids.length === 0) return;
+    try {
+      await this.options.database.rows(statements.paid, [ids]);
+    } catch (error) {
+      this.options.logger.debug({ reason: String(error) }, 'what was paid to the cache is still written down');
+    }
+    for (const id of ids) this.settled.delete(id);
   }
 }

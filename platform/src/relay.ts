@@ -34,11 +34,18 @@ export interface Relay {
   isWell(): boolean;
 }
 
-type Row = OutboxRow & { readonly id: number };
+type Row = OutboxRow & {
+  readonly id: number;
+  readonly epoch: string;
+  /** Bytes of the events up to this one. */
+  readonly upto: number;
+};
 
 const batchSize = 500;
 const batchBytes = 4 * 1024 * 1024;
 const retryMs = 200;
+/** Alone, an event is published at once; in a stream of them a little patience makes one batch of many, here and at those who listen. */
+const lingerMs = 10;
 const coursesAtOnce = 64;
 const lookEveryMs = 2_000;
 const lagMs = 5_000;
@@ -68,6 +75,7 @@ class PgRelay implements Relay {
   private isStreamThere = true;
   private oldestAgeMs = 0;
   private lastLook = 0;
+  private lastBatch = -Infinity;
   private damagedSince: number | undefined;
 
   constructor(private readonly options: RelayOptions) {
@@ -149,7 +157,10 @@ class PgRelay implements Relay {
     const { nats, pool, source, logger } = this.options;
     if (nats.isUp() && performance.now() - this.lastLook > lookEveryMs) await this.lookAfterStream();
     if (!this.isAsked) return this.pause(lookEveryMs);
+    const rest = lingerMs - (performance.now() - this.lastBatch);
+    if (rest > 0) await new Promise((resolve) => setTimeout(resolve, rest));
     this.isAsked = false;
+    this.lastBatch = performance.now();
     const batch = await takeBatch(pool);
     this.oldestAgeMs = batch[0] ? Date.now() - batch[0].occurred_at.getTime() : 0;
     waiting.set(this.oldestAgeMs / 1000);
@@ -159,8 +170,7 @@ class PgRelay implements Relay {
     if (failure === undefined) {
       this.damagedSince = undefined;
       if (sent === batch.length) this.oldestAgeMs = 0;
-      // There may be more than a batch holds.
-      this.isAsked = true;
+      this.isAsked ||= batch.length === batchSize || batch.at(-1)!.upto >= batchBytes;
       return;
     }
     logger.warn({ err: failure }, 'event not published; it stays in the outbox');
@@ -209,10 +219,11 @@ class PgRelay implements Relay {
 async function takeBatch(client: pg.Pool): Promise<Row[]> {
   const { rows } = await client.query<Row>({
     name: 'relay_unsent',
-    text: `SELECT id, event_id, course_id, seq, type, data, traceparent, occurred_at
-           FROM (SELECT *, sum(octet_length(data::text)) OVER (ORDER BY id) - octet_length(data::text) AS before
+    text: `SELECT id, event_id, course_id, seq, type, data, traceparent, occurred_at, upto::int AS upto,
+             coalesce((SELECT value FROM meta WHERE name = 'epoch'), '') AS epoch
+           FROM (SELECT *, sum(octet_length(data::text)) OVER (ORDER BY id) AS upto
                  FROM (SELECT * FROM outbox WHERE sent_at IS NULL ORDER BY id LIMIT ${batchSize}) AS unsent) AS sized
-           WHERE before < ${batchBytes} ORDER BY id`,
+           WHERE upto - octet_length(data::text) < ${batchBytes} ORDER BY id`,
   });
   return rows;
 }
@@ -224,10 +235,6 @@ async function publishBatch(
   to: { readonly connection: NatsConnection; readonly source: string },
 ): Promise<{ sent: number; failure?: unknown }> {
   if (rows.length === 0) return { sent: 0 };
-  const { rows: meta } = await client.query<{ value: string }>({
-    name: 'relay_epoch',
-    text: `SELECT value FROM meta WHERE name = 'epoch'`,
-  });
   const js = jetStreamOf(to.connection);
   const courses = [...Map.groupBy(rows, (row) => row.course_id).values()];
   const sent: number[] = [];
@@ -236,7 +243,7 @@ async function publishBatch(
     for (let own = courses.pop(); own !== undefined; own = courses.pop()) {
       for (const row of own) {
         try {
-          await publishOne(js, row, { source: to.source, epoch: meta[0]?.value ?? '' });
+          await publishOne(js, row, to.source);
           sent.push(row.id);
         } catch (error) {
           failure = error;
@@ -257,10 +264,10 @@ async function publishBatch(
 }
 
 /** CloudEvents 1.0 in binary mode: attributes as headers, the message as proto3 JSON in the body. */
-async function publishOne(js: JetStreamClient, row: Row, origin: { source: string; epoch: string }): Promise<void> {
-  const subject = subjectOf(origin.source, row.type, row.course_id);
+async function publishOne(js: JetStreamClient, row: Row, source: string): Promise<void> {
+  const subject = subjectOf(source, row.type, row.course_id);
   await inSpan(
-    `publish ${origin.source}.${row.type}`,
+    `publish ${source}.${row.type}`,
     {
       kind: SpanKind.PRODUCER,
       attributes: {
@@ -273,12 +280,12 @@ async function publishOne(js: JetStreamClient, row: Row, origin: { source: strin
       const head = headers();
       head.set('ce-specversion', '1.0');
       head.set('ce-id', row.event_id);
-      head.set('ce-source', `/coursewright/${origin.source}`);
-      head.set('ce-type', `coursewright.${origin.source}.${row.type}.v1`);
+      head.set('ce-source', `/coursewright/${source}`);
+      head.set('ce-type', `coursewright.${source}.${row.type}.v1`);
       head.set('ce-subject', row.course_id);
       head.set('ce-time', row.occurred_at.toISOString());
       head.set('ce-courseseq', String(row.seq));
-      head.set('ce-epoch', origin.epoch);
+      head.set('ce-epoch', row.epoch);
       head.set('content-type', 'application/json');
       const traceparent = currentTraceparent() ?? row.traceparent;
       if (traceparent) head.set('traceparent', traceparent);
