@@ -247,7 +247,7 @@ describe('the whole way', () => {
         );
       }
       await eventually(async () => {
-        const facts = await projectionRows.read(world.database, id);
+        const { facts } = await projectionRows.read(world.database, id);
         expect(facts.head?.fields['title']).toBe('title 29');
       }, 20_000);
       const [row] = await world.database.rows<{ seq: number }>(

@@ -8,7 +8,7 @@ import type { Deps } from './ports.js';
 /** A course as the registry has it, with where its review stands by the projection. */
 export type CourseView = Course & { readonly reviewState: string; readonly reviewTree: string };
 
-type ReadDeps = Pick<Deps, 'database' | 'registry' | 'projection'>;
+type ReadDeps = Pick<Deps, 'database' | 'projection'>;
 
 /**
  * Reads a course's registry row as it is now. Learners are told nothing about reviews.
@@ -18,12 +18,9 @@ export async function getCourse(deps: ReadDeps, actor: Actor, courseId: string):
   authorize(actor, courseId, (roles) => can(roles, 'course.read-published'));
   const roles = rolesOn(actor, courseId);
   const isStaff = roles.includes('service') || can(roles, 'course.read-draft');
-  const [course, facts] = await Promise.all([
-    deps.registry.find(deps.database, courseId),
-    isStaff ? deps.projection.read(deps.database, courseId) : undefined,
-  ]);
+  const { course, facts } = await deps.projection.read(deps.database, courseId);
   if (course === undefined || (course.deletedAt !== undefined && !seesDeleted(actor))) throw courseNotFound(courseId);
-  if (facts === undefined) return { ...course, reviewState: '', reviewTree: '' };
+  if (!isStaff) return { ...course, reviewState: '', reviewTree: '' };
   const { review } = facts;
   return { ...course, reviewState: review?.state ?? 'none', reviewTree: review?.tree ?? '' };
 }

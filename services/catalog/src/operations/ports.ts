@@ -107,7 +107,8 @@ export interface Deletions {
 export interface Projection {
   /** Makes everybody who writes cards of this course wait for this transaction. */
   lock(sql: TxSql, courseId: string): Promise<void>;
-  read(sql: Sql, courseId: string): Promise<CourseFacts>;
+  /** What is known of a course, and its row in the registry, of one moment. */
+  read(sql: Sql, courseId: string): Promise<{ readonly course: Course | undefined; readonly facts: CourseFacts }>;
   /** Replaces facts and the changed cards, and removes cards whose kind is not in `kinds`. */
   write(sql: TxSql, courseId: string, change: ProjectionChange): Promise<void>;
 }

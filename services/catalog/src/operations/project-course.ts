@@ -4,7 +4,7 @@ import type { CourseFacts } from '../domain/facts.js';
 import { forgetLists } from './list-cache.js';
 import type { Deps } from './ports.js';
 
-type ProjectDeps = Pick<Deps, 'projection' | 'registry' | 'cache'>;
+type ProjectDeps = Pick<Deps, 'projection' | 'cache'>;
 
 /**
  * Changes what is known of a course and makes its cards follow, in the caller's transaction.
@@ -17,8 +17,7 @@ export async function projectFacts(
   change: (facts: CourseFacts) => CourseFacts,
 ): Promise<void> {
   await deps.projection.lock(sql, courseId);
-  const course = await deps.registry.find(sql, courseId);
-  const before = await deps.projection.read(sql, courseId);
+  const { course, facts: before } = await deps.projection.read(sql, courseId);
   const facts = change(before);
   const old = new Map(cardsOf(course, before).map((card) => [card.kind, JSON.stringify(card)]));
   const cards = cardsOf(course, facts);
@@ -34,8 +33,8 @@ export async function projectState(
   change: (facts: CourseFacts) => CourseFacts,
 ): Promise<void> {
   await deps.projection.lock(sql, courseId);
-  const course = await deps.registry.find(sql, courseId);
-  const facts = change(await deps.projection.read(sql, courseId));
+  const { course, facts: before } = await deps.projection.read(sql, courseId);
+  const facts = change(before);
   const cards = cardsOf(course, facts);
   await write({ deps, sql, courseId }, { facts, changed: cards, cards, gone: ['draft', 'public'] });
 }

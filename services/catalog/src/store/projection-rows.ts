@@ -1,13 +1,18 @@
 import type { Card } from '../domain/card.js';
 import { nothingKnown, type CourseFacts } from '../domain/facts.js';
 import type { Projection } from '../operations/ports.js';
+import { courseColumns, toCourse, type CourseRow } from './registry-rows.js';
 
 const statements = {
   lock: {
     name: 'projection_lock',
     text: `SELECT pg_advisory_xact_lock(hashtextextended('course ' || $1::text, 0))`,
   },
-  read: { name: 'projection_read', text: 'SELECT facts FROM course_projection WHERE course_id = $1::uuid' },
+  read: {
+    name: 'projection_read',
+    text: `SELECT ${courseColumns}, p.facts FROM (SELECT $1::uuid AS course_id) AS c
+           LEFT JOIN course_registry r ON r.course_id = c.course_id LEFT JOIN course_projection p ON p.course_id = c.course_id`,
+  },
   write: {
     name: 'projection_write',
     text: `WITH facts AS (
@@ -39,8 +44,10 @@ export const projectionRows: Projection = {
     await sql.rows(statements.lock, [courseId]);
   },
   async read(sql, courseId) {
-    const [row] = await sql.rows<{ facts: CourseFacts }>(statements.read, [courseId]);
-    return row?.facts ?? nothingKnown;
+    type Row = (CourseRow | { readonly course_id: null }) & { readonly facts: CourseFacts | null };
+    const [row] = await sql.rows<Row>(statements.read, [courseId]);
+    const course = row === undefined || row.course_id === null ? undefined : toCourse(row);
+    return { course, facts: row?.facts ?? nothingKnown };
   },
   async write(sql, courseId, { facts, changed, kinds }) {
     const cards = JSON.stringify(changed.map(toColumns));

@@ -2,7 +2,8 @@ import type { Registry } from '../operations/ports.js';
 import type { Course } from '../domain/course.js';
 import type { Member } from '../domain/member.js';
 
-interface CourseRow {
+/** A row of the registry, with the columns of `courseColumns`. */
+export interface CourseRow {
   readonly course_id: string;
   readonly owner: string;
   readonly created_by: string;
@@ -19,7 +20,9 @@ interface MemberRow {
   readonly added_by: string;
 }
 
-const courseColumns = 'r.course_id, r.owner, r.created_by, r.created_at, r.archived_at, r.deleted_at, r.revision';
+/** What a statement selects of the registry, called `r`. */
+export const courseColumns =
+  'r.course_id, r.owner, r.created_by, r.created_at, r.archived_at, r.deleted_at, r.revision';
 
 const statements = {
   find: {
@@ -111,7 +114,7 @@ export const registryRows: Registry = {
   },
 };
 
-const toCourse = (row: CourseRow): Course => ({
+export const toCourse = (row: CourseRow): Course => ({
   courseId: row.course_id,
   owner: row.owner,
   createdBy: row.created_by,
