@@ -90,9 +90,10 @@ export async function startChaosSystem({ replicas, without }: ChaosOptions): Pro
   chmodSync(dir, 0o755);
   const clocks = join(dir, 'clocks');
   mkdirSync(clocks);
+  const preloaded = ['./clock.mjs', ...(without === undefined ? [] : ['./without.mjs'])];
   const env = {
     CHAOS_CLOCKS: clocks,
-    NODE_OPTIONS: `--import=${new URL('./clock.mjs', import.meta.url).href}`,
+    NODE_OPTIONS: preloaded.map((name) => `--import=${new URL(name, import.meta.url).href}`).join(' '),
     ...(without === undefined ? {} : { CHAOS_WITHOUT: without }),
   };
   let host = new Host();

@@ -22,7 +22,7 @@ export interface Told<T> {
 export interface OddAnswer {
   readonly at: number;
   readonly request: string;
-  /** `503 without Retry-After`, `504 DEADLINE_EXCEEDED`, `no answer`. */
+  /** `503 without Retry-After`, `500 INTERNAL`, `no answer`. */
   readonly what: string;
 }
 

@@ -233,6 +233,17 @@ export function chosen(faults: readonly Fault[], names: readonly string[]): Faul
   return names.length === 0 ? [...faults] : faults.filter((fault) => names.some((name) => isNamed(fault, name)));
 }
 
+/** What a fault is called whichever replica of a service it is done to: `kill:catalog-2` is `kill:catalog`. */
+export function commonName(name: string): string {
+  return name.includes('+') ? name : name.replace(/-\d+$/, '');
+}
+
+/** The faults as rounds do them: of those that differ in the replica alone, each round takes the next one. */
+export function roundOf(faults: readonly Fault[], round: number): Fault[] {
+  const groups = Map.groupBy(faults, ({ name }) => commonName(name));
+  return [...groups.values()].map((group) => group[round % group.length]!);
+}
+
 function isNamed(fault: Fault, name: string): boolean {
   return fault.name === name || fault.name.startsWith(`${name}:`);
 }

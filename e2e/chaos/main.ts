@@ -1,8 +1,9 @@
 // npm run chaos                          every fault once
 // npm run chaos -- --fault kill          the faults of a kind, or one: --fault kill:catalog; may be said several times
-// npm run chaos -- --runs 10 --seed 7    so many drills of each fault; the n-th has the seed 7 + n - 1
+// npm run chaos -- --runs 10 --seed 7    so many drills of each fault; the n-th has the seed 7 + n - 1, and the next replica where there are several
 // npm run chaos -- --replicas 2          two of each service
 // npm run chaos -- --without lease       the services do without a safety: the suite has to fail
+// npm run chaos -- --resume <file>       keeps the results there; drills that it has already are not done again
 // Ends with 1 when a promise was broken. A run of all faults with nothing left out writes docs/reliability.md.
 import { readFileSync, writeFileSync } from 'node:fs';
 import { availableParallelism, totalmem } from 'node:os';
@@ -10,9 +11,11 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { startChaosSystem, type ChaosOptions, type ChaosSystem } from './chaos-system.js';
 import { brokenDrill, runDrill, type DrillResult } from './drill.js';
-import { chosen, faultsOf, type Fault } from './faults.js';
+import { chosen, faultsOf, roundOf, type Fault } from './faults.js';
+import { KeptResults } from './kept.js';
 import { layTrails } from './observe.js';
 import { pageWith, tableOf } from './report.js';
+import { safeties } from './without.mjs';
 
 const PAGE = fileURLToPath(new URL('../../docs/reliability.md', import.meta.url));
 
@@ -23,6 +26,7 @@ const { values } = parseArgs({
     seed: { type: 'string', default: '1' },
     replicas: { type: 'string', default: '1' },
     without: { type: 'string' },
+    resume: { type: 'string' },
   },
 });
 
@@ -84,25 +88,31 @@ class Bench {
 }
 
 async function main(): Promise<number> {
+  const { without } = values;
+  if (without !== undefined && !Object.hasOwn(safeties, without))
+    throw new Error(`there is no safety ${without}; there are: ${Object.keys(safeties).join(', ')}`);
   const [runs, seed, replicas] = [numberOf('runs'), numberOf('seed'), numberOf('replicas')];
-  const bench = new Bench({ replicas, without: values.without });
+  const bench = new Bench({ replicas, without });
   const interrupt = (): void => void bench.close().finally(() => process.exit(130));
   process.once('SIGINT', interrupt).once('SIGTERM', interrupt);
-  const results: DrillResult[] = [];
-  const isWhole = values.fault.length === 0 && values.without === undefined;
+  const kept = new KeptResults(values.resume);
+  const { results } = kept;
+  const isWhole = values.fault.length === 0 && without === undefined;
   const command = `npm run chaos -- --runs ${runs} --seed ${seed} --replicas ${replicas}`;
   const machine = `${availableParallelism()} cores, ${Math.round(totalmem() / 2 ** 30)} GiB`;
   try {
     const { processes, servers } = await bench.ready();
-    for (const fault of chosen(faultsOf(processes, servers), values.fault)) {
-      for (let run = 0; run < runs; run += 1) {
+    const faults = chosen(faultsOf(processes, servers), values.fault);
+    for (let run = 0; run < runs; run += 1) {
+      for (const fault of roundOf(faults, run)) {
+        if (kept.has(fault.name, seed + run)) continue;
         const result = await bench.drill(fault, seed + run);
-        results.push(result);
+        kept.add(result);
         note(result);
+        const date = new Date().toISOString().slice(0, 10);
+        if (isWhole)
+          writeFileSync(PAGE, pageWith(readFileSync(PAGE, 'utf8'), results, { command, replicas, date, machine }));
       }
-      const date = new Date().toISOString().slice(0, 10);
-      if (isWhole)
-        writeFileSync(PAGE, pageWith(readFileSync(PAGE, 'utf8'), results, { command, replicas, date, machine }));
     }
   } finally {
     await bench.close();

@@ -1,4 +1,5 @@
 import type { DrillResult } from './drill.js';
+import { commonName } from './faults.js';
 
 /** Under which conditions a table came about. */
 export interface RunFacts {
@@ -52,12 +53,8 @@ function rowOf(fault: string, results: readonly DrillResult[]): string[] {
 
 /** The table of a run, in Markdown: a row for each fault, the worst of its drills where they are not added up. */
 export function tableOf(results: readonly DrillResult[]): string {
-  const faults = [...new Set(results.map(({ fault }) => fault))];
-  const rows = faults.map((fault) =>
-    rowOf(
-      fault,
-      results.filter((result) => result.fault === fault),
-    ),
+  const rows = [...Map.groupBy(results, ({ fault }) => commonName(fault))].map(([fault, drills]) =>
+    rowOf(fault, drills),
   );
   const line = (cells: readonly string[]): string => `| ${cells.join(' | ')} |`;
   return [line(HEAD), line(HEAD.map(() => '---')), ...rows.map(line)].join('\n');

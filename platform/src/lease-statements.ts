@@ -39,11 +39,6 @@ export const leaseStatements = {
              OR NOT EXISTS (SELECT FROM replica r WHERE r.id = l.replica AND r.until > clock_timestamp())
            RETURNING name, token::int`,
   },
-  seize: {
-    name: 'lease_seize',
-    text: `INSERT INTO lease AS l (name, replica, token) SELECT n, $1::uuid, 1 FROM unnest($2::text[]) AS n ORDER BY n
-           ON CONFLICT (name) DO UPDATE SET replica = excluded.replica, token = l.token + 1 RETURNING name, token::int`,
-  },
   giveBack: {
     name: 'lease_give_back',
     text: 'UPDATE lease SET replica = NULL WHERE replica = $1::uuid AND name = $2::text',

@@ -46,8 +46,6 @@ export interface LeaseOptions {
   readonly logger: Logger;
   readonly everyMs?: number;
   readonly ttlMs?: number;
-  /** For the chaos suite: every replica holds every lease, which must be found out. */
-  readonly unsafe?: boolean;
 }
 
 const [usualEveryMs, usualTtlMs] = [1_000, 3_000];
@@ -218,17 +216,19 @@ class PgLeases implements Leases {
       const place = living.findIndex(([other]) => other === id);
       const offset = [...workOf(group)].reduce((sum, letter) => sum + letter.charCodeAt(0), 0);
       group.names.forEach((name, i) => {
-        const isOurs = this.options.unsafe === true || (i + offset) % living.length === place;
+        const isOurs = (i + offset) % living.length === place;
         const holding = this.holdings.get(name);
         if (holding && !isOurs) holding.aborter.abort();
-        const isFree = this.options.unsafe === true || !others.has(holders.get(name) ?? '');
+        const isFree = !others.has(holders.get(name) ?? '');
         if (isOurs && isFree && !holding) wanted.set(name, group);
       });
     }
     if (wanted.size === 0 || this.stopping) return;
     const names = [...wanted.keys()].sort();
-    const claim = this.options.unsafe === true ? statements.seize : statements.claim;
-    const { rows } = await this.options.pool.query<{ name: string; token: number }>({ ...claim, values: [id, names] });
+    const { rows } = await this.options.pool.query<{ name: string; token: number }>({
+      ...statements.claim,
+      values: [id, names],
+    });
     for (const { name, token } of rows) {
       const holder = holders.get(name);
       const group = wanted.get(name) as Group;
@@ -243,8 +243,7 @@ class PgLeases implements Leases {
   ): void {
     const aborter = new AbortController();
     const { signal } = aborter;
-    const isHeld = (): boolean =>
-      this.options.unsafe === true || (!signal.aborted && this.id === id && !this.hasLapsed());
+    const isHeld = (): boolean => !signal.aborted && this.id === id && !this.hasLapsed();
     const lease: Lease = { name, token, wasLost, signal, isHeld };
     const holding: Holding = { group, aborter, ended: Promise.resolve() };
     this.holdings.set(name, holding);
