@@ -20,7 +20,7 @@ export const errorKinds = {
   unimplemented: { status: 501, grpc: 12, title: 'Not offered here' },
   insufficient_storage: { status: 507, grpc: 8, title: 'There is no room for it' },
   unavailable: { status: 503, grpc: 14, title: 'Not available at the moment' },
-  deadline_exceeded: { status: 504, grpc: 4, title: 'It took too long' },
+  deadline_exceeded: { status: 503, grpc: 4, title: 'It took too long' },
 } as const;
 
 export type ErrorKind = keyof typeof errorKinds;

@@ -7,8 +7,8 @@ import { AppError } from './errors.js';
 
 const audience = 'coursewright:internal';
 const lifeSeconds = 60;
-/** By how much the clocks of two machines may differ. */
-const toleranceSeconds = 5;
+/** By how much the clocks of two machines may differ: a minute, and the time for which a token is used again. */
+const toleranceSeconds = 90;
 const reuseMs = 30_000;
 
 /** Makes internal tokens (EdDSA, RFC 8037) that live 60 s; the same actor gets the same one for 30 s. */

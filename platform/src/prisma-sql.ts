@@ -29,8 +29,8 @@ export interface TransactionLimits {
   readonly timeout: number;
 }
 
-// Waiting ends by the pool's own limit (8 s), which says what was waited for; Prisma's comes after it.
-const usualLimits: TransactionLimits = { maxWait: 10_000, timeout: 20_000 };
+// Waiting ends by the pool's own limit (4 s), which says what was waited for; Prisma's comes after it.
+const usualLimits: TransactionLimits = { maxWait: 6_000, timeout: 20_000 };
 
 /** The Prisma adapter of the Sql port. Closing it closes the pool too. */
 export function prismaDatabase<Tx extends RawClient>(

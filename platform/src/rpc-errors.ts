@@ -31,13 +31,17 @@ const kindOfCode: Partial<Record<Status, ErrorKind>> = {
   [Status.UNIMPLEMENTED]: 'unimplemented',
 };
 
-/** The AppError that a failed call carries; a peer that is away is unavailable SERVICE_UNAVAILABLE. */
+/**
+ * The AppError that a failed call carries; a peer that is away is unavailable SERVICE_UNAVAILABLE. A token that the peer did not take was this very
+ * process's, not its caller's: a wrong key, or a clock far off. Nobody has to sign in for that.
+ */
 export function fromStatus(error: ServiceError, peer: string): AppError {
   const bytes = error.metadata?.get(trailer)[0];
   if (bytes instanceof Uint8Array) {
     const detail = ErrorDetail.decode(bytes);
     if (isErrorKind(detail.kind)) {
-      return new AppError(detail.kind, detail.reason, detail.details ?? {}, {
+      const kind = detail.kind === 'unauthenticated' ? 'unavailable' : detail.kind;
+      return new AppError(kind, detail.reason, detail.details ?? {}, {
         message: detail.message,
         fields: detail.fields,
         cause: error,

@@ -10,7 +10,7 @@ export interface Peer {
 }
 
 const retryPausesMs = [50, 150, 400];
-/** How long a call waits for a connection, and what it leaves of its time then: its caller shall be able to say 503 still, instead of 504. */
+/** How long a call waits for a connection, and what it leaves of its time then: its caller shall still be able to say who was away. */
 const connectMs = 2_000;
 const wayBackMs = 250;
 

@@ -55,15 +55,19 @@ pg.types.setTypeParser(20, Number);
 /** Opens a pool on one service's database. Connects at the first statement. */
 export function openPool(options: DatabaseOptions): pg.Pool {
   const url = new URL(options.url);
+  const statementMs = options.statementTimeoutMs ?? 20_000;
   const pool = new pg.Pool({
     connectionString: url.href,
     max: options.maxConnections ?? 16,
-    // Waiting for a free connection counts as well: calls have their own deadlines.
-    connectionTimeoutMillis: 8_000,
+    // Waiting for a free connection counts as well. Below the 5 s of a call, so that its caller learns what was waited for.
+    connectionTimeoutMillis: 4_000,
+    // A server that went without a word (a cut network) holds its connection no longer than this.
+    query_timeout: statementMs + 5_000,
     idleTimeoutMillis: 60_000,
     keepAlive: true,
     application_name: options.applicationName ?? 'coursewright',
-    options: `-c statement_timeout=${options.statementTimeoutMs ?? 20_000} -c idle_in_transaction_session_timeout=30000 -c lock_timeout=10000`,
+    // A process that stands still within a transaction loses it before those who wait for its locks give up.
+    options: `-c statement_timeout=${statementMs} -c idle_in_transaction_session_timeout=3000 -c lock_timeout=4000`,
   });
   // An idle client that loses its server is dropped from the pool; the next statement connects anew.
   pool.on('error', () => undefined);
@@ -127,12 +131,20 @@ async function runTransaction<T>(pool: pg.Pool, work: (sql: TxSql) => Promise<T>
     for (const hook of hooks) hook();
     return result;
   } catch (error) {
-    await client.query('ROLLBACK').catch((failure: Error) => (broken = failure));
+    // Nothing is said any more to a server that does not speak: what was begun ends with the connection.
+    if (isSilence(error)) broken = error as Error;
+    else await client.query('ROLLBACK').catch((failure: Error) => (broken = failure));
     throw error;
   } finally {
     client.removeAllListeners('error');
     client.release(broken);
   }
+}
+
+/** True when a statement got no answer in time, not even that it was cancelled. */
+function isSilence(error: unknown): boolean {
+  const { cause } = (error ?? {}) as { cause?: unknown };
+  return cause instanceof Error && cause.message === 'Query read timeout';
 }
 
 // The server cannot be reached, or Prisma waited in vain for a connection, a transaction or a lock.
@@ -149,9 +161,10 @@ const passingKinds = new Set<unknown>(
 
 /**
  * SQLSTATEs that the next attempt may not meet: classes of the connection (08), of transactions that were in each other's way (40), of
- * resources (53), of an operator or a timeout (57), of the machine (58); a lock that took too long; a server that is about to be replaced.
+ * resources (53), of an operator or a timeout (57), of the machine (58); a lock that took too long; a server that is about to be replaced; a process that
+ * stood still within its transaction.
  */
-const passingStates = /^(08|40|53|57|58)|^(55P03|25006)$/;
+const passingStates = /^(08|40|53|57|58)|^(55P03|25006|25P03)$/;
 
 /**
  * Turns what another attempt may not meet (the server is away, transactions were in each other's way) into unavailable
@@ -164,7 +177,7 @@ export function fromDriver(error: unknown): unknown {
     (typeof code === 'string' && passingCodes.has(code)) ||
     passingStates.test(sqlState(error) ?? '') ||
     passingKinds.has(adapterCause(error)?.kind) ||
-    /Connection terminated|timeout exceeded when trying to connect|Client was closed|connection error and is not queryable/.test(
+    /Connection terminated|timeout exceeded when trying to connect|Query read timeout|Client was closed|connection error and is not queryable/.test(
       error.message,
     );
   return passes

@@ -6,7 +6,7 @@ import { createLeases } from '@coursewright/platform/leases';
 import { createLogger } from '@coursewright/platform/logger';
 import { rememberCommand, takeCommand } from '@coursewright/platform/requests';
 import type { Command } from '@coursewright/platform/rpc-call';
-import { openDatabase, type PgDatabase } from '@coursewright/platform/sql';
+import { openDatabase, type PgDatabase, type Sql } from '@coursewright/platform/sql';
 import { eventually } from '@coursewright/platform/testing/eventually';
 import { createTestDatabase, type TestDatabase } from '@coursewright/platform/testing/servers';
 
@@ -62,6 +62,78 @@ describe('the database port', () => {
     await expect(cut).rejects.toMatchObject({ kind: 'unavailable', reason: 'DATABASE_UNAVAILABLE' });
     expect(await database.rows(count)).toEqual([{ n: 1 }]);
   });
+
+  it('takes its locks from a process that stands still within a transaction, before others give up', async () => {
+    const lock = { name: 'lock', text: 'SELECT name FROM thing FOR UPDATE' };
+    let isLocked: () => void = () => undefined;
+    const locked = new Promise<void>((resolve) => (isLocked = resolve));
+    const still = database.tx(async (sql) => {
+      await sql.rows(lock);
+      isLocked();
+      await new Promise((resolve) => setTimeout(resolve, 5_000));
+      return sql.rows(lock);
+    });
+    await locked;
+    const since = performance.now();
+    const [, failure] = await Promise.all([
+      database.tx((sql) => sql.rows(lock)),
+      still.catch((error: unknown) => error),
+      // Within the 5 s that a call may take.
+      database.tx((sql) => sql.rows(lock)).then(() => expect(performance.now() - since).toBeLessThan(5_000)),
+    ]);
+    expect(failure).toMatchObject({ kind: 'unavailable', reason: 'DATABASE_UNAVAILABLE' });
+  }, 20_000);
+
+  it('gives up a lock that another holds, within the time of a call', async () => {
+    const lock = { name: 'lock', text: 'SELECT name FROM thing FOR UPDATE' };
+    const tick = { name: 'tick', text: 'SELECT 1 AS one' };
+    await database.tx(async (busy) => {
+      await busy.rows(lock);
+      const since = performance.now();
+      let isOver = false;
+      const waiting = database.tx((sql) => sql.rows(lock)).finally(() => (isOver = true));
+      const refused = expect(waiting).rejects.toMatchObject({ kind: 'unavailable', reason: 'DATABASE_UNAVAILABLE' });
+      while (!isOver) {
+        await busy.rows(tick);
+        await new Promise((resolve) => setTimeout(resolve, 100));
+      }
+      await refused;
+      expect(performance.now() - since).toBeLessThan(5_000);
+    });
+  }, 20_000);
+
+  it('gives up a server that stands still, with its connections', async () => {
+    const own = openDatabase({ url: test.url, statementTimeoutMs: 200, maxConnections: 2 });
+    const pid = { name: 'pid', text: 'SELECT pg_backend_pid() AS pid' };
+    const stopped: number[] = [];
+    const stop = async (sql: Sql): Promise<void> => {
+      const [row] = await sql.rows<{ pid: number }>(pid);
+      process.kill(row!.pid, 'SIGSTOP');
+      stopped.push(row!.pid);
+    };
+    try {
+      const unavailable = { kind: 'unavailable', reason: 'DATABASE_UNAVAILABLE' };
+      const since = performance.now();
+      const inTransaction = own.tx(async (sql) => {
+        await stop(sql);
+        await sql.rows(pid);
+      });
+      const alone = (async () => {
+        await stop(own);
+        await own.rows(pid);
+      })();
+      await Promise.all([
+        expect(inTransaction).rejects.toMatchObject(unavailable),
+        expect(alone).rejects.toMatchObject(unavailable),
+      ]);
+      expect(performance.now() - since).toBeLessThan(8_000);
+      // Both connections are given up: what follows gets new ones.
+      expect(await Promise.all([own.rows(pid), own.tx((sql) => sql.rows(pid))])).toHaveLength(2);
+    } finally {
+      for (const one of stopped) process.kill(one, 'SIGCONT');
+      await own.close();
+    }
+  }, 30_000);
 
   describe('commands', () => {
     const actor = { sub: 'ada', roles: [], grants: [] };

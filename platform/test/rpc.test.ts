@@ -109,7 +109,11 @@ describe('gRPC', () => {
 
   it('refuses calls without a good token', async () => {
     const client = channel.client(RequestServiceDefinition);
-    await expect(client.recall({}, { token: 'nonsense' })).rejects.toMatchObject({ reason: 'INTERNAL_TOKEN_INVALID' });
+    // Not unauthenticated: whoever asked this process has to sign in no more than before.
+    await expect(client.recall({}, { token: 'nonsense' })).rejects.toMatchObject({
+      kind: 'unavailable',
+      reason: 'INTERNAL_TOKEN_INVALID',
+    });
     await expect(client.recall({}, {})).rejects.toThrow();
   });
 

@@ -80,7 +80,9 @@ function answer(
 
 function headersOf(error: AppError): Record<string, string> {
   const seconds = error.details['retryAfterSeconds'];
-  if (error.kind === 'unavailable') return { 'retry-after': String(typeof seconds === 'number' ? seconds : 1) };
+  // A call that took too long may succeed next time as well: a store that hangs is brought back, a lock is given up.
+  if (error.kind === 'unavailable' || error.kind === 'deadline_exceeded')
+    return { 'retry-after': String(typeof seconds === 'number' ? seconds : 1) };
   if (error.kind === 'unauthenticated') {
     const why = error.reason === 'TOKEN_MISSING' ? '' : ', error="invalid_token"';
     return { 'www-authenticate': `Bearer realm="coursewright"${why}` };

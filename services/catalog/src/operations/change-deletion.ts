@@ -128,7 +128,7 @@ async function finish(
 
 /** Whether it is not known what came of a call, or another try may have a better end. */
 function isUnsure(error: unknown): boolean {
-  return ['unavailable', 'deadline_exceeded', 'internal', 'unauthenticated'].includes(toAppError(error).kind);
+  return ['unavailable', 'deadline_exceeded', 'internal'].includes(toAppError(error).kind);
 }
 
 /**
