@@ -13,7 +13,7 @@ export const safeties = {
     ],
     'platform/dist/lease-statements.js': [
       [/WHERE l\.replica IS NULL[^`]+?RETURNING/, 'RETURNING'],
-      [/WHERE EXISTS \(SELECT FROM replica WHERE id = \$1::uuid[^)]+\) ORDER BY n/, 'ORDER BY n'],
+      [/WHERE EXISTS \(SELECT FROM replica WHERE id = \$1::uuid[^)]+\)\) ORDER BY n/, 'ORDER BY n'],
     ],
   },
   /** Whatever event comes takes effect, be it late, early or here already. */

@@ -325,7 +325,7 @@ describe('bodies between services', () => {
     });
     // A token that no known process signed is nobody's.
     await expect(client().putBodies([{ courseId: course }], await service())).rejects.toMatchObject({
-      kind: 'unauthenticated',
+      reason: 'INTERNAL_TOKEN_INVALID',
     });
   });
 });

@@ -252,13 +252,12 @@ describe('transactions of Prisma', () => {
 
   it('that find no free connection, or last too long, fail as something that passes, by the limit of the pool', async () => {
     const crowded = openReviewDatabase(testDatabase.url, 'crowded');
-    let release: () => void = () => undefined;
-    const released = new Promise<void>((resolve) => (release = resolve));
+    let isReleased = false;
     try {
       const held = Array.from({ length: 16 }, () =>
         crowded.database.tx(async (tx) => {
-          await tx.rows({ name: 'one', text: 'SELECT 1' });
-          await released;
+          // Busy: a transaction in which nothing happens would be ended.
+          while (!isReleased) await tx.rows({ name: 'sleep', text: 'SELECT 1 FROM pg_sleep(0.2)' });
         }),
       );
       await eventually(() => expect(crowded.pool.totalCount).toBe(16));
@@ -268,10 +267,10 @@ describe('transactions of Prisma', () => {
         .catch((caught: unknown) => caught);
       expect(error).toMatchObject(away);
       expect(JSON.stringify(inspect(error))).toMatch(/timeout exceeded when trying to connect/);
-      release();
+      isReleased = true;
       await Promise.all(held);
     } finally {
-      release();
+      isReleased = true;
       await crowded.database.close();
     }
     const pool = openPool({ url: testDatabase.url });
