@@ -1,7 +1,7 @@
 // The processes: where each lies and what its environment says.
 import { join } from 'node:path';
 import { AUDIENCE, ISSUER, secretsOf } from './keys.mjs';
-import { heapOf, memoryLimits } from './memory.mjs';
+import { memoryFlags, memoryLimits } from './memory.mjs';
 import { replicasOf, serviceNames, serviceOf } from './names.mjs';
 import { productNode, root } from './paths.mjs';
 import { runtimeUrl, withUser } from './servers/users.mjs';
@@ -102,7 +102,7 @@ export function processUnit(instance, system) {
     kind: 'process',
     program: {
       command: productNode(),
-      args: [`--max-old-space-size=${heapOf(name)}`, join(root, folderOf(name), 'dist/main.js')],
+      args: [...memoryFlags(name), join(root, folderOf(name), 'dist/main.js')],
       cwd: root,
       env: environmentOf(instance, system),
     },

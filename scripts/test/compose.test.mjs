@@ -7,7 +7,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { dataFolder } from '../lib/data-folder.mjs';
 import { readJson } from '../lib/files.mjs';
 import { newKeys } from '../lib/keys.mjs';
-import { heapOf, memoryLimits } from '../lib/memory.mjs';
+import { memoryFlags, memoryLimits } from '../lib/memory.mjs';
 import { processNames, serviceNames } from '../lib/names.mjs';
 import { requireFrom, root } from '../lib/paths.mjs';
 import { passingPorts } from '../lib/ports.mjs';
@@ -53,7 +53,7 @@ describe('the compose file', () => {
 
   it.each(processNames.map((name) => [name]))('holds %s to its memory, and its heap to a part of that', (name) => {
     expect(services[name].deploy.resources.limits.memory).toBe(`${memoryLimits[name]}M`);
-    expect(services[name].environment.NODE_OPTIONS).toBe(`--max-old-space-size=${heapOf(name)}`);
+    expect(services[name].environment.NODE_OPTIONS).toBe(memoryFlags(name).join(' '));
   });
 
   it('asks every process and server that others wait for whether it is ready, and bounds its memory', () => {
