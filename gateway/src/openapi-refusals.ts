@@ -39,7 +39,8 @@ export function refusalResponses(route: Route, content: Json): Json {
 const retryAfter: Json = { description: 'Seconds after which to try again', schema: { type: 'integer' } };
 
 function ofPermission(permission: Permission): readonly Reason[] {
-  const signedIn = ['TOKEN_MISSING', 'TOKEN_INVALID', 'SERVICE_UNAVAILABLE', 'DEADLINE_EXCEEDED'] as const;
+  const away = ['SERVICE_UNAVAILABLE', 'DATABASE_UNAVAILABLE', 'DEADLINE_EXCEEDED', 'INTERNAL_TOKEN_INVALID'] as const;
+  const signedIn = ['TOKEN_MISSING', 'TOKEN_INVALID', ...away] as const;
   switch (permission.of) {
     case 'public':
       return [];

@@ -1,5 +1,6 @@
 import { connect } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { AppError } from '@coursewright/platform/errors';
 import { newId } from '@coursewright/platform/ids';
 import { seedCourse, startSystem, type Answer, type System } from './support/system.js';
 
@@ -289,10 +290,35 @@ describe('services that are away', () => {
       await partial.servers[2]!.server.stop(0);
       const answer = await partial.ask('GET', `/api/courses/${own.courseId}/outline`, { as: 'owner' });
       expectProblem(answer, 503, 'SERVICE_UNAVAILABLE');
+      // Nothing was to be done.
+      expect(answer.body.detail).toBe('Not available at the moment');
       expect(Number(answer.headers.get('retry-after'))).toBeGreaterThan(0);
       expect((await partial.ask('GET', '/readyz')).status).toBe(200);
     } finally {
       await partial.stop();
+    }
+  });
+
+  it('says of a write that took too long that it may have been done, and how to learn', async () => {
+    const own = await startSystem();
+    try {
+      own.content.refusal = new AppError('deadline_exceeded', 'DEADLINE_EXCEEDED');
+      const send = (headers: Record<string, string>) =>
+        own.ask('POST', '/api/imports?format=olx', {
+          as: 'author',
+          roles: ['author'],
+          raw: Buffer.from([0x1f, 0x8b, 1]),
+          headers: { 'content-type': 'application/gzip', ...headers },
+        });
+      const [keyed, bare] = [await send({ 'idempotency-key': newId() }), await send({})];
+      for (const answer of [keyed, bare]) {
+        expectProblem(answer, 503, 'DEADLINE_EXCEEDED');
+        expect(answer.headers.get('retry-after')).toBe('1');
+      }
+      expect(keyed.body.detail).toMatch(/may have been done: repeat it with the same Idempotency-Key/);
+      expect(bare.body.detail).toMatch(/may have been done: look before you repeat it/);
+    } finally {
+      await own.stop();
     }
   });
 

@@ -1,7 +1,8 @@
-import { sleepUnless, type Lease, type Leases, type Share } from './leases.js';
+import type { Lease, Leases, Share } from './leases.js';
 import type { Logger } from './logger.js';
 import { counter, gauge } from './metrics.js';
 import type { Part } from './run.js';
+import { sleepUnless } from './sleep.js';
 import type { Sql, Statement } from './sql.js';
 
 /** Deletes one batch of rows that are no longer kept, and says how many it were. */

@@ -1,5 +1,14 @@
 import { createHash } from 'node:crypto';
-import { createLocalJWKSet, importJWK, jwtVerify, SignJWT, type JSONWebKeySet, type JWK, type JWTPayload } from 'jose';
+import {
+  createLocalJWKSet,
+  decodeJwt,
+  importJWK,
+  jwtVerify,
+  SignJWT,
+  type JSONWebKeySet,
+  type JWK,
+  type JWTPayload,
+} from 'jose';
 import { LRUCache } from 'lru-cache';
 import { isService, type Actor } from './actor.js';
 import type { JsonWebKeyLike } from './config.js';
@@ -7,8 +16,8 @@ import { AppError } from './errors.js';
 
 const audience = 'coursewright:internal';
 const lifeSeconds = 60;
-/** By how much the clocks of two machines may differ: a minute, and the time for which a token is used again. */
-const toleranceSeconds = 90;
+/** By how much the clocks of two machines may differ: a minute, and a little for whole seconds and the way. */
+const toleranceSeconds = 65;
 const reuseMs = 30_000;
 
 /** Makes internal tokens (EdDSA, RFC 8037) that live 60 s; the same actor gets the same one for 30 s. */
@@ -76,6 +85,16 @@ function refuseLongLife({ iat = 0, exp = Infinity }: JWTPayload): void {
   if (exp > now + lifeSeconds + toleranceSeconds) throw new Error('begins in the future');
 }
 
+/** For the log of who refuses a token: whose it says it is, and when it ends by whose clock. Nothing of it is proven. */
+function datesIn(token: string): string {
+  try {
+    const { iss, iat, exp } = decodeJwt(token);
+    return `(${JSON.stringify({ iss, iat, exp, now: Math.floor(Date.now() / 1000) }).slice(0, 200)})`;
+  } catch {
+    return '(no token)';
+  }
+}
+
 async function check(
   token: string,
   keySet: ReturnType<typeof createLocalJWKSet>,
@@ -101,7 +120,12 @@ async function check(
       throw new Error(`${signer} may not speak for ${actor.sub}`);
     }
     return { actor, expiresAt: Number(payload.exp) * 1000 };
-  } catch (cause) {
-    throw new AppError('unauthenticated', 'INTERNAL_TOKEN_INVALID', {}, { cause });
+  } catch (error) {
+    throw new AppError(
+      'unauthenticated',
+      'INTERNAL_TOKEN_INVALID',
+      {},
+      { cause: `${String(error)} ${datesIn(token)}` },
+    );
   }
 }

@@ -4,6 +4,7 @@ import { beatStatement, leaseStatements as statements, type BeatRow, type Questi
 import type { Logger } from './logger.js';
 import { gauge } from './metrics.js';
 import type { Part } from './run.js';
+import { sleepUnless } from './sleep.js';
 
 /** What only one replica may do at a time, while this one may. */
 export interface Lease {
@@ -84,6 +85,8 @@ class PgLeases implements Leases {
   private readonly questions: Question[] = [];
   private readonly everyMs: number;
   private readonly ttlMs: number;
+  /** What has no answer for that long is lost anyway: another connection may have one. */
+  private readonly patience: { readonly query_timeout: number };
   /** Identity of this replica since it last registered; undefined when its time was missed. */
   private id: string | undefined;
   private validUntil = -Infinity;
@@ -97,6 +100,7 @@ class PgLeases implements Leases {
   constructor(private readonly options: LeaseOptions) {
     this.everyMs = options.everyMs ?? usualEveryMs;
     this.ttlMs = options.ttlMs ?? usualTtlMs;
+    this.patience = { query_timeout: this.ttlMs };
   }
 
   ask(question: Question): void {
@@ -168,6 +172,7 @@ class PgLeases implements Leases {
     this.id ??= await this.register();
     const { rows } = await this.options.pool.query<BeatRow>({
       ...beatStatement(this.questions),
+      ...this.patience,
       values: [this.id, this.ttlMs, this.groups.map(workOf)],
     });
     const row = rows[0] as BeatRow;
@@ -187,7 +192,11 @@ class PgLeases implements Leases {
   private async register(): Promise<string> {
     const sentAt = performance.now();
     const id = newId();
-    await this.options.pool.query({ ...statements.register, values: [id, this.options.replica, this.ttlMs] });
+    await this.options.pool.query({
+      ...statements.register,
+      ...this.patience,
+      values: [id, this.options.replica, this.ttlMs],
+    });
     this.validUntil = -Infinity;
     this.prolong(sentAt);
     return id;
@@ -227,6 +236,7 @@ class PgLeases implements Leases {
     const names = [...wanted.keys()].sort();
     const { rows } = await this.options.pool.query<{ name: string; token: number }>({
       ...statements.claim,
+      ...this.patience,
       values: [id, names],
     });
     for (const { name, token } of rows) {
@@ -283,17 +293,4 @@ type Named = readonly [id: string, name: string, ...rest: unknown[]];
 function byName([a, nameA]: Named, [b, nameB]: Named): number {
   const [left, right] = nameA === nameB ? [a, b] : [nameA, nameB];
   return left < right ? -1 : 1;
-}
-
-/** Waits, but no longer than until a signal is aborted. */
-export function sleepUnless(signal: AbortSignal, ms: number): Promise<void> {
-  return new Promise((resolve) => {
-    const done = (): void => {
-      clearTimeout(timer);
-      signal.removeEventListener('abort', done);
-      resolve();
-    };
-    const timer = setTimeout(done, ms);
-    signal.addEventListener('abort', done);
-  });
 }

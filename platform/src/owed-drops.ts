@@ -2,7 +2,7 @@ import type { Leases } from './leases.js';
 import type { Logger } from './logger.js';
 import type { Database, TxSql } from './sql.js';
 
-// Whoever else deletes some of them does so for good: nobody waits for anybody here.
+// Rows that somebody else is deleting are left to them: nobody waits for anybody here. Should that fail, the next look finds them.
 const deletion = (ids: string): string =>
   `DELETE FROM owed_drop WHERE id IN (SELECT id FROM owed_drop WHERE id = ANY(${ids}::bigint[]) FOR UPDATE SKIP LOCKED)`;
 
@@ -57,7 +57,7 @@ export class OwedDrops {
   private blocked = new Set<string>();
   /** More is owed than one look shows. */
   private isAllBlocked = false;
-  /** Paid since the last look began, which may still show them. */
+  /** Paid while a look is under way, which may still show them. */
   private readonly paid = new Set<number>();
   /** Paid, and their rows still there. */
   private readonly settled = new Set<number>();
@@ -95,7 +95,7 @@ export class OwedDrops {
       id = row!.id;
     });
     sql.afterCommit(() => {
-      for (const one of gone) this.settled.delete(one);
+      for (const one of gone) this.forget(one);
       this.own.set(id, [...all]);
       this.block();
       void this.pay();
@@ -172,11 +172,11 @@ export class OwedDrops {
     const ids = [...new Set([...this.own.keys(), ...this.seen.map((row) => row.id)])];
     await this.options.drop([...this.blocked]);
     for (const id of ids) {
-      this.paid.add(id);
+      if (this.looking !== undefined) this.paid.add(id);
       this.settled.add(id);
       this.own.delete(id);
     }
-    this.seen = this.seen.filter((row) => !this.paid.has(row.id));
+    this.seen = this.seen.filter((row) => !this.settled.has(row.id));
     this.block();
     clearTimeout(this.rest);
     this.rest = setTimeout(() => void this.deleteSettled(), restMs).unref();
@@ -192,6 +192,12 @@ export class OwedDrops {
     } catch (error) {
       this.options.logger.debug({ reason: String(error) }, 'what was paid to the cache is still written down');
     }
-    for (const id of ids) this.settled.delete(id);
+    for (const id of ids) this.forget(id);
+  }
+
+  /** A look that is under way may have seen the row before it was deleted. */
+  private forget(id: number): void {
+    this.settled.delete(id);
+    if (this.looking !== undefined) this.paid.add(id);
   }
 }

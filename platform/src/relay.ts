@@ -1,21 +1,11 @@
-import { headers, type NatsConnection } from '@nats-io/transport-node';
-import type { JetStreamClient } from '@nats-io/jetstream';
+import type { NatsConnection } from '@nats-io/transport-node';
 import type pg from 'pg';
 import type { Lease, Leases, Share } from './leases.js';
 import type { Logger } from './logger.js';
-import { counter, gauge, latency } from './metrics.js';
-import {
-  ensureStream,
-  hasStream,
-  isDamaged,
-  jetStreamOf,
-  remakeStream,
-  subjectOf,
-  wakeSubject,
-  type Nats,
-} from './nats.js';
-import type { Outbox, OutboxRow } from './outbox.js';
-import { contextFrom, inSpan, SpanKind, currentTraceparent } from './telemetry.js';
+import { gauge } from './metrics.js';
+import { ensureStream, hasStream, isDamaged, remakeStream, wakeSubject, type Nats } from './nats.js';
+import type { Outbox } from './outbox.js';
+import { isFull, publishBatch, takeBatch } from './relay-batch.js';
 
 export interface RelayOptions {
   /** The service whose events these are. */
@@ -34,27 +24,15 @@ export interface Relay {
   isWell(): boolean;
 }
 
-type Row = OutboxRow & {
-  readonly id: number;
-  readonly epoch: string;
-  /** Bytes of the events up to this one. */
-  readonly upto: number;
-};
-
-const batchSize = 500;
-const batchBytes = 4 * 1024 * 1024;
 const retryMs = 200;
 /** Alone, an event is published at once; in a stream of them a little patience makes one batch of many, here and at those who listen. */
 const lingerMs = 10;
-const coursesAtOnce = 64;
 const lookEveryMs = 2_000;
 const lagMs = 5_000;
 const damagedForMs = 1_000;
 /** Other replicas are told together of what was enqueued within so many milliseconds. */
 const togetherMs = 2;
-const published = counter('outbox_published_total', 'Events published from the outbox', ['type']);
 const waiting = gauge('outbox_oldest_age_seconds', 'Age of the oldest event that waits in the outbox', []);
-const publishDelay = latency('outbox_publish_delay_seconds', 'Time from an event to its publication', []);
 
 /**
  * Publishes what is unsent, oldest first, never two events of one course at once. One replica does so at a time, under a lease; a crash
@@ -162,20 +140,24 @@ class PgRelay implements Relay {
     this.isAsked = false;
     this.lastBatch = performance.now();
     const batch = await takeBatch(pool);
-    this.oldestAgeMs = batch[0] ? Date.now() - batch[0].occurred_at.getTime() : 0;
-    waiting.set(this.oldestAgeMs / 1000);
+    this.noteAge(batch[0] ? Date.now() - batch[0].occurred_at.getTime() : 0);
     if (batch.length === 0) return;
     if (!nats.isUp()) return this.again();
     const { sent, failure } = await publishBatch(pool, batch, { connection: await nats.connected, source });
     if (failure === undefined) {
       this.damagedSince = undefined;
-      if (sent === batch.length) this.oldestAgeMs = 0;
-      this.isAsked ||= batch.length === batchSize || batch.at(-1)!.upto >= batchBytes;
+      if (sent === batch.length) this.noteAge(0);
+      this.isAsked ||= isFull(batch);
       return;
     }
     logger.warn({ err: failure }, 'event not published; it stays in the outbox');
     await this.mend(await nats.connected, failure);
     await this.again();
+  }
+
+  private noteAge(ms: number): void {
+    this.oldestAgeMs = ms;
+    waiting.set(ms / 1000);
   }
 
   /** What failed now would fail again at once: being woken is no reason to try earlier. */
@@ -214,85 +196,4 @@ class PgRelay implements Relay {
       logger.warn({ reason: String(error) }, 'the stream of events could not be replaced'),
     );
   }
-}
-
-async function takeBatch(client: pg.Pool): Promise<Row[]> {
-  const { rows } = await client.query<Row>({
-    name: 'relay_unsent',
-    text: `SELECT id, event_id, course_id, seq, type, data, traceparent, occurred_at, upto::int AS upto,
-             coalesce((SELECT value FROM meta WHERE name = 'epoch'), '') AS epoch
-           FROM (SELECT *, sum(octet_length(data::text)) OVER (ORDER BY id) AS upto
-                 FROM (SELECT * FROM outbox WHERE sent_at IS NULL ORDER BY id LIMIT ${batchSize}) AS unsent) AS sized
-           WHERE upto - octet_length(data::text) < ${batchBytes} ORDER BY id`,
-  });
-  return rows;
-}
-
-/** Publishes a batch and marks what arrived. */
-async function publishBatch(
-  client: pg.Pool,
-  rows: readonly Row[],
-  to: { readonly connection: NatsConnection; readonly source: string },
-): Promise<{ sent: number; failure?: unknown }> {
-  if (rows.length === 0) return { sent: 0 };
-  const js = jetStreamOf(to.connection);
-  const courses = [...Map.groupBy(rows, (row) => row.course_id).values()];
-  const sent: number[] = [];
-  let failure: unknown;
-  const worker = async (): Promise<void> => {
-    for (let own = courses.pop(); own !== undefined; own = courses.pop()) {
-      for (const row of own) {
-        try {
-          await publishOne(js, row, to.source);
-          sent.push(row.id);
-        } catch (error) {
-          failure = error;
-          break; // The rest of this course waits, so that its order holds.
-        }
-      }
-    }
-  };
-  await Promise.all(Array.from({ length: Math.min(coursesAtOnce, courses.length) }, worker));
-  if (sent.length > 0) {
-    await client.query({
-      name: 'relay_mark',
-      text: 'UPDATE outbox SET sent_at = now() WHERE id = ANY($1::bigint[])',
-      values: [sent],
-    });
-  }
-  return failure === undefined ? { sent: sent.length } : { sent: sent.length, failure };
-}
-
-/** CloudEvents 1.0 in binary mode: attributes as headers, the message as proto3 JSON in the body. */
-async function publishOne(js: JetStreamClient, row: Row, source: string): Promise<void> {
-  const subject = subjectOf(source, row.type, row.course_id);
-  await inSpan(
-    `publish ${source}.${row.type}`,
-    {
-      kind: SpanKind.PRODUCER,
-      attributes: {
-        'messaging.system.name': 'nats',
-        'messaging.operation.type': 'send',
-        'messaging.message.id': row.event_id,
-      },
-    },
-    async () => {
-      const head = headers();
-      head.set('ce-specversion', '1.0');
-      head.set('ce-id', row.event_id);
-      head.set('ce-source', `/coursewright/${source}`);
-      head.set('ce-type', `coursewright.${source}.${row.type}.v1`);
-      head.set('ce-subject', row.course_id);
-      head.set('ce-time', row.occurred_at.toISOString());
-      head.set('ce-courseseq', String(row.seq));
-      head.set('ce-epoch', row.epoch);
-      head.set('content-type', 'application/json');
-      const traceparent = currentTraceparent() ?? row.traceparent;
-      if (traceparent) head.set('traceparent', traceparent);
-      await js.publish(subject, JSON.stringify(row.data), { msgID: row.event_id, headers: head, timeout: 1_000 });
-    },
-    contextFrom(row.traceparent ?? undefined),
-  );
-  published.inc({ type: row.type });
-  publishDelay.observe((Date.now() - row.occurred_at.getTime()) / 1000);
 }

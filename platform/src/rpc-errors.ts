@@ -32,8 +32,8 @@ const kindOfCode: Partial<Record<Status, ErrorKind>> = {
 };
 
 /**
- * The AppError that a failed call carries; a peer that is away is unavailable SERVICE_UNAVAILABLE. A token that the peer did not take was this very
- * process's, not its caller's: a wrong key, or a clock far off. Nobody has to sign in for that.
+ * The AppError that a failed call carries; a peer that is away is unavailable SERVICE_UNAVAILABLE. A token that the peer did not take was made by
+ * one of our own services: a wrong key, or a clock far off. Nobody has to sign in for that.
  */
 export function fromStatus(error: ServiceError, peer: string): AppError {
   const bytes = error.metadata?.get(trailer)[0];

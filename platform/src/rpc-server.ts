@@ -238,7 +238,9 @@ async function guarded<T>(
     const known = toAppError(error);
     outcome = known.kind;
     const requestId = headers instanceof AppError ? undefined : headers.requestId;
-    if (known.kind === 'internal')
+    if (known.kind === 'unauthenticated')
+      options.logger.warn({ cause: String(known.cause), method: name, requestId }, 'token between services refused');
+    else if (known.kind === 'internal')
       options.logger.error({ err: error, cause: known.cause, method: name, requestId }, 'call failed');
     else if (isTransient(known))
       options.logger.warn(

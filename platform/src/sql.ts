@@ -1,3 +1,4 @@
+import { Socket } from 'node:net';
 import pg from 'pg';
 import { AppError, isTransient } from './errors.js';
 import { inClientSpan } from './telemetry.js';
@@ -52,6 +53,19 @@ export interface DatabaseOptions {
 // Numbers of int8 columns stay far below 2^53 here; as strings they would be compared by letters.
 pg.types.setTypeParser(20, Number);
 
+/** So much longer than any statement is a server waited for that says nothing, not even that it cancelled. */
+const silenceMs = 5_000;
+
+/**
+ * The socket of one connection. It is destroyed when the server was silent for longer than any statement may take (a cut network, a server
+ * that hangs), and with it whatever waits on this connection: nothing is sent after it, not even a ROLLBACK, and no pool takes it back.
+ */
+function socketThatGivesUp(silentMs: number): Socket {
+  const socket = new Socket();
+  const silence = Object.assign(new Error('the server has been silent for too long'), { code: 'ETIMEDOUT' });
+  return socket.setTimeout(silentMs, () => socket.destroy(silence));
+}
+
 /** Opens a pool on one service's database. Connects at the first statement. */
 export function openPool(options: DatabaseOptions): pg.Pool {
   const url = new URL(options.url);
@@ -61,9 +75,9 @@ export function openPool(options: DatabaseOptions): pg.Pool {
     max: options.maxConnections ?? 16,
     // Waiting for a free connection counts as well. Below the 5 s of a call, so that its caller learns what was waited for.
     connectionTimeoutMillis: 4_000,
-    // A server that went without a word (a cut network) holds its connection no longer than this.
-    query_timeout: statementMs + 5_000,
-    idleTimeoutMillis: 60_000,
+    stream: () => socketThatGivesUp(statementMs + silenceMs),
+    // Sooner than its socket gives up: a connection that rests is closed in order.
+    idleTimeoutMillis: statementMs,
     keepAlive: true,
     application_name: options.applicationName ?? 'coursewright',
     // A process that stands still within a transaction loses it before those who wait for its locks give up.
@@ -115,25 +129,26 @@ async function runTransaction<T>(pool: pg.Pool, work: (sql: TxSql) => Promise<T>
   });
   let broken: Error | undefined;
   client.on('error', (error) => (broken = error));
+  const pulse = new Pulse(client);
   try {
     await client.query('BEGIN').catch((error: unknown) => {
       throw fromDriver(error);
     });
     const result = await work({
-      rows: (statement, values = []) => runStatement(client, statement, values),
+      rows: (statement, values = []) => pulse.during(() => runStatement(client, statement, values)),
       beforeCommit: (step) => steps.push(step),
       afterCommit: (hook) => hooks.push(hook),
     });
     for (const step of steps) await step();
+    await pulse.end();
     await client.query('COMMIT').catch((error: unknown) => {
       throw fromDriver(error);
     });
     for (const hook of hooks) hook();
     return result;
   } catch (error) {
-    // Nothing is said any more to a server that does not speak: what was begun ends with the connection.
-    if (isSilence(error)) broken = error as Error;
-    else await client.query('ROLLBACK').catch((failure: Error) => (broken = failure));
+    await pulse.end();
+    await client.query('ROLLBACK').catch((failure: Error) => (broken = failure));
     throw error;
   } finally {
     client.removeAllListeners('error');
@@ -141,10 +156,49 @@ async function runTransaction<T>(pool: pg.Pool, work: (sql: TxSql) => Promise<T>
   }
 }
 
-/** True when a statement got no answer in time, not even that it was cancelled. */
-function isSilence(error: unknown): boolean {
-  const { cause } = (error ?? {}) as { cause?: unknown };
-  return cause instanceof Error && cause.message === 'Query read timeout';
+/** A transaction without statements ends after 3 s: a sign of life each second or two keeps it, for at most 20 s. */
+const [pulseMs, mostPulses] = [1_000, 20];
+
+/**
+ * Keeps a transaction whose own process works for long between two statements, as a graft of 100,000 nodes does. A process that cannot
+ * run sends nothing: it loses the transaction, and with it the locks that others wait for.
+ */
+class Pulse {
+  private readonly timer: NodeJS.Timeout;
+  private running = 0;
+  private quietTurns = 0;
+  private beat: Promise<unknown> | undefined;
+
+  constructor(private readonly client: pg.PoolClient) {
+    this.timer = setInterval(() => this.turn(), pulseMs).unref();
+  }
+
+  /** A statement. It waits for a beat that is under way, since a connection does one thing at a time. */
+  async during<T>(statement: () => Promise<T>): Promise<T> {
+    this.running += 1;
+    try {
+      if (this.beat !== undefined) await this.beat;
+      return await statement();
+    } finally {
+      this.running -= 1;
+      this.quietTurns = 0;
+    }
+  }
+
+  async end(): Promise<void> {
+    clearInterval(this.timer);
+    await this.beat;
+  }
+
+  private turn(): void {
+    if (this.running > 0 || this.beat !== undefined || this.quietTurns >= mostPulses) return;
+    this.quietTurns += 1;
+    // What is wrong with the connection the next statement will say.
+    this.beat = this.client
+      .query('SELECT')
+      .catch(() => undefined)
+      .finally(() => (this.beat = undefined));
+  }
 }
 
 // The server cannot be reached, or Prisma waited in vain for a connection, a transaction or a lock.

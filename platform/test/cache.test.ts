@@ -149,6 +149,18 @@ describe('a drop that is owed', () => {
     await warm(other, name);
   });
 
+  it('goes with the next one in a stream of them, and by itself at its end', async () => {
+    const cache = cacheOf(testServers().redis, newId());
+    await warm(cache, 'warm');
+    // Closer to each other than the pause after which paid rows are deleted alone.
+    for (let n = 0; n < 20; n += 1) {
+      await write(cache, 'stream', `${n}`);
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+    expect(await owed()).toBeLessThan(10);
+    await eventually(async () => expect(await owed()).toBe(0));
+  });
+
   it('keeps a process that starts from serving anything before it was read', async () => {
     const prefix = newId();
     const name = newId();

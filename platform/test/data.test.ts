@@ -6,7 +6,7 @@ import { createLeases } from '@coursewright/platform/leases';
 import { createLogger } from '@coursewright/platform/logger';
 import { rememberCommand, takeCommand } from '@coursewright/platform/requests';
 import type { Command } from '@coursewright/platform/rpc-call';
-import { openDatabase, type PgDatabase, type Sql } from '@coursewright/platform/sql';
+import { fromDriver, openDatabase, type PgDatabase, type Sql } from '@coursewright/platform/sql';
 import { eventually } from '@coursewright/platform/testing/eventually';
 import { createTestDatabase, type TestDatabase } from '@coursewright/platform/testing/servers';
 
@@ -67,12 +67,16 @@ describe('the database port', () => {
     const lock = { name: 'lock', text: 'SELECT name FROM thing FOR UPDATE' };
     let isLocked: () => void = () => undefined;
     const locked = new Promise<void>((resolve) => (isLocked = resolve));
-    const still = database.tx(async (sql) => {
-      await sql.rows(lock);
+    // Its connection alone, since this process goes on and would say so.
+    const still = (async () => {
+      const client = await database.pool.connect();
+      client.on('error', () => undefined);
+      await client.query('BEGIN');
+      await client.query(lock.text);
       isLocked();
       await new Promise((resolve) => setTimeout(resolve, 5_000));
-      return sql.rows(lock);
-    });
+      await client.query(lock.text).finally(() => client.release(true));
+    })();
     await locked;
     const since = performance.now();
     const [, failure] = await Promise.all([
@@ -81,7 +85,19 @@ describe('the database port', () => {
       // Within the 5 s that a call may take.
       database.tx((sql) => sql.rows(lock)).then(() => expect(performance.now() - since).toBeLessThan(5_000)),
     ]);
-    expect(failure).toMatchObject({ kind: 'unavailable', reason: 'DATABASE_UNAVAILABLE' });
+    expect(fromDriver(failure)).toMatchObject({ kind: 'unavailable', reason: 'DATABASE_UNAVAILABLE' });
+  }, 20_000);
+
+  it('keeps a transaction whose process works for long without a statement', async () => {
+    const kept = await database.tx(async (sql) => {
+      const [first] = await sql.rows<{ pid: number }>({ name: 'pid', text: 'SELECT pg_backend_pid() AS pid' });
+      await new Promise((resolve) => setTimeout(resolve, 4_500));
+      await sql.rows(insert, ['worked for long']);
+      return first!.pid;
+    });
+    expect(kept).toBeGreaterThan(0);
+    const gone = { name: 'gone', text: 'DELETE FROM thing WHERE name = $1::text RETURNING name' };
+    expect(await database.rows(gone, ['worked for long'])).toHaveLength(1);
   }, 20_000);
 
   it('gives up a lock that another holds, within the time of a call', async () => {

@@ -2,6 +2,7 @@ import { afterEach, describe, expect, it } from '@jest/globals';
 
 import { newId } from '@coursewright/platform/ids';
 import { headers } from '@nats-io/transport-node';
+import { registry } from '@coursewright/platform/metrics';
 import { managerOf, streamOf } from '@coursewright/platform/nats';
 import { createOutbox } from '@coursewright/platform/outbox';
 import { readEvent } from '../src/consume-batch.js';
@@ -67,6 +68,20 @@ describe('events', () => {
     release();
     await late;
     await eventually(async () => expect(await pair.heard(slow)).toEqual(['late']));
+  });
+
+  it('that waited for long are no longer told to wait once they are sent', async () => {
+    await open();
+    const at = new Date(Date.now() - 60_000);
+    await pair.sourceDb.tx((sql) =>
+      pair.outbox.enqueue(sql, [{ type: 'said', courseId: course, at, data: { what: 'old' } }]),
+    );
+    await pair.relay.start();
+    await pair.consumer.start();
+    await eventually(async () => expect(await pair.heard(course)).toEqual(['old']));
+    await eventually(async () =>
+      expect(await registry.getSingleMetricAsString('outbox_oldest_age_seconds')).toMatch(/seconds(\{.*\})? 0$/m),
+    );
   });
 
   it('that never reached the broker are fetched from the source at the next one', async () => {

@@ -58,7 +58,11 @@ async function answer(route: Route, options: DispatchOptions, request: Request, 
     if (work.isAbandoned()) return clientGone;
     await work.quieten(error);
     const current = await work.current(error);
-    const about = { instance: request.path, requestId: requestIdOf(response) };
+    const about = {
+      instance: request.path,
+      requestId: requestIdOf(response),
+      ...(route.write === undefined ? {} : { write: { hasKey: request.headers['idempotency-key'] !== undefined } }),
+    };
     const problem = problemOf(error, about, current);
     // What is away or overloaded is no error of this process: a crowd must not fill the log with where it was refused.
     if (error instanceof AppError && isTransient(error))

@@ -13,6 +13,8 @@ export interface About {
   /** Path as it was asked for, without the query. */
   readonly instance: string;
   readonly requestId: string;
+  /** Of a request that changes something: whether its client can ask under a key what became of it. */
+  readonly write?: { readonly hasKey: boolean };
 }
 
 /** What a thing looks like now that somebody's precondition failed. */
@@ -45,7 +47,7 @@ export function problemOf(error: unknown, about: About, current?: Current): Prob
   const { status, title } = errorKinds[known.kind];
   // Of what is not there nothing is told that depends on why not.
   const isPlain = known.message === known.reason || known.kind === 'not_found';
-  const detail = isPlain ? title : known.message;
+  const detail = `${isPlain ? title : known.message}${outcomeOf(known, about)}`;
   return answer(status, headersOf(known), {
     ...head(known.reason, title, status),
     detail,
@@ -54,6 +56,16 @@ export function problemOf(error: unknown, about: About, current?: Current): Prob
     ...(known.kind === 'stale' ? { current: current ?? { etag: null, head: headIn(known) } } : {}),
     ...(openKinds.has(known.kind) && Object.keys(known.details).length > 0 ? { details: known.details } : {}),
   });
+}
+
+/** A call that broke off may have done its work: whoever repeats a write has to know. */
+const openOutcomes = new Set(['DEADLINE_EXCEEDED', 'CANCELLED', 'SERVICE_UNAVAILABLE', 'DATABASE_UNAVAILABLE']);
+
+function outcomeOf({ reason }: AppError, { write }: About): string {
+  if (write === undefined || !openOutcomes.has(reason)) return '';
+  return write.hasKey
+    ? '. The write may have been done: repeat it with the same Idempotency-Key to learn'
+    : '. The write may have been done: look before you repeat it; with an Idempotency-Key a repeat would be safe';
 }
 
 /** The head that a service named when it refused something stale, or null. */

@@ -6,12 +6,14 @@ import { newId } from '@coursewright/platform/ids';
 import { createInbox } from '@coursewright/platform/inbox';
 import { createLogger } from '@coursewright/platform/logger';
 import { managerOf, openNats } from '@coursewright/platform/nats';
-import { createOutbox } from '@coursewright/platform/outbox';
+import { createTokenVerifier } from '@coursewright/platform/internal-token';
+import { createOutbox, eventSourceService } from '@coursewright/platform/outbox';
 import { createLeases } from '@coursewright/platform/leases';
 import { createRelay } from '@coursewright/platform/relay';
 import { openDatabase } from '@coursewright/platform/sql';
 import { EventSourceServiceDefinition } from '@coursewright/proto/coursewright/common/v1/event_source';
 import { openChannel } from '@coursewright/platform/rpc-client';
+import { createRpcServer } from '@coursewright/platform/rpc-server';
 import { eventually } from '@coursewright/platform/testing/eventually';
 import { createTestDatabase, testServers } from '@coursewright/platform/testing/servers';
 import { versioningEvents } from '../src/consumers/versioning-events.js';
@@ -223,7 +225,15 @@ describe('the whole way', () => {
     const sourceLeases = createLeases({ pool: truth.pool, replica: 'source', logger });
     const leases = createLeases({ pool: world.database.pool, replica: 'catalog', logger });
     const relay = createRelay({ source, pool: truth.pool, outbox, nats, leases: sourceLeases, logger });
-    const channel = openChannel('versioning', world.versioning.address);
+    // Whatever was published before the durable was there, the consumer asks of the source itself.
+    const server = createRpcServer({
+      host: '127.0.0.1',
+      port: 0,
+      services: [eventSourceService(truth, async () => undefined, ['catalog'])],
+      verifier: createTokenVerifier(world.keys.public),
+      logger,
+    });
+    const channel = openChannel('versioning', `127.0.0.1:${await server.start()}`);
     const token = (await world.callers.service('catalog')).token!;
     const deps = { projection: projectionRows, registry: registryRows, cache: noCache };
     const inbox = createInbox(
@@ -263,6 +273,7 @@ describe('the whole way', () => {
       await manager.streams.delete(`CW_${source.toUpperCase()}`);
       await nats.close();
       channel.close();
+      await server.stop(100);
       await truth.close();
       await common.drop();
     }

@@ -283,4 +283,28 @@ describe('transactions of Prisma', () => {
     await expect(late).rejects.toMatchObject(away);
     await hasty.close();
   });
+
+  it('do not come back to a server that stands still: what follows has another connection', async () => {
+    const pool = openPool({ url: testDatabase.url, statementTimeoutMs: 200, maxConnections: 1 });
+    const prisma = new PrismaClient({ adapter: new PrismaPg(pool) });
+    const own = prismaDatabase<Prisma.TransactionClient>(prisma, pool);
+    const pid = { name: 'pid', text: 'SELECT pg_backend_pid() AS pid' };
+    let stopped = 0;
+    try {
+      const since = performance.now();
+      const silent = own.tx(async (tx) => {
+        const [row] = await tx.rows<{ pid: number }>(pid);
+        stopped = row!.pid;
+        process.kill(stopped, 'SIGSTOP');
+        await tx.rows(pid);
+      });
+      await expect(silent).rejects.toMatchObject(away);
+      const [row] = await own.tx((tx) => tx.rows<{ pid: number }>(pid));
+      expect(row!.pid).not.toBe(stopped);
+      expect(performance.now() - since).toBeLessThan(8_000);
+    } finally {
+      process.kill(stopped, 'SIGCONT');
+      await own.close();
+    }
+  }, 30_000);
 });

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { AppError } from '@coursewright/platform/errors';
 import { newId } from '@coursewright/platform/ids';
 import { createBranch } from '../src/operations/branches.js';
 import { closeCourse } from '../src/operations/close-course.js';
@@ -214,5 +215,53 @@ describe('P3: no lost update', () => {
       [courseId],
     );
     expect(rows.rows.map(({ seq }) => seq)).toEqual(rows.rows.map((_, i) => i + 1));
+  });
+});
+
+describe('a group of changes that fails as a whole', () => {
+  const rename = (title: string, more: Partial<CommitInput> = {}): CommitInput =>
+    input({ ops: [{ op: 'setFields', node: lessons[0] ?? '', fields: { title } }], ...more });
+
+  /** A queue whose transactions fail as told, a reason each, and how many were tried. */
+  function failing(reasons: readonly ((() => AppError) | undefined)[]) {
+    const { store } = service.deps;
+    let tries = 0;
+    const write: typeof store.write = async (work) => {
+      const reason = reasons[tries];
+      tries += 1;
+      // The first one waits until all others stand in line behind it.
+      if (tries === 1) await new Promise((resolve) => setTimeout(resolve, 50));
+      if (reason) throw reason();
+      return store.write(work);
+    };
+    return { queue: new CommitQueue({ ...service.deps, store: { ...store, write } }), tries: () => tries };
+  }
+
+  it('is tried one by one, without those whose callers have gone', async () => {
+    const gone = new AbortController();
+    // It goes while the group is being written.
+    const { queue, tries } = failing([
+      undefined,
+      () => {
+        gone.abort(new AppError('deadline_exceeded', 'CANCELLED'));
+        return new AppError('internal', 'INTERNAL');
+      },
+    ]);
+    const [first, second, third] = await Promise.allSettled([
+      queue.commit(rename('first')),
+      queue.commit(rename('second')),
+      queue.commit(rename('third', { signal: gone.signal })),
+    ]);
+    expect([first.status, second.status]).toEqual(['fulfilled', 'fulfilled']);
+    expect(third).toMatchObject({ status: 'rejected', reason: { reason: 'CANCELLED' } });
+    expect(tries()).toBe(3);
+  });
+
+  it('is not tried one by one when the database was away: each would wait as long', async () => {
+    const away = new AppError('unavailable', 'DATABASE_UNAVAILABLE');
+    const { queue, tries } = failing([undefined, () => away]);
+    const settled = await Promise.allSettled(['first', 'second', 'third'].map((title) => queue.commit(rename(title))));
+    expect(settled.map(({ status }) => status)).toEqual(['fulfilled', 'rejected', 'rejected']);
+    expect(tries()).toBe(2);
   });
 });

@@ -36,7 +36,7 @@ export interface DeletionStep {
 }
 
 // Longer than closing may take, so that nobody takes a deletion over while it is worked on: its call has 4 s, and what versioning has
-// begun then waits 10 s for a lock at most.
+// begun then waits 4 s for a lock at most.
 const leaseMs = 20_000;
 const tryMs = 4_000;
 

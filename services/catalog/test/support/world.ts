@@ -12,7 +12,7 @@ import type { CallOptions } from '@coursewright/platform/rpc-client';
 import { serve } from '@coursewright/platform/rpc-server';
 import { openDatabase, type PgDatabase } from '@coursewright/platform/sql';
 import { startEventSource, type Fold, type TestEventSource } from '@coursewright/platform/testing/event-source';
-import { createTestKeys } from '@coursewright/platform/testing/keys';
+import { createTestKeys, type TestKeys } from '@coursewright/platform/testing/keys';
 import {
   startProcess,
   testCallers,
@@ -35,6 +35,7 @@ export interface World {
   /** What versioning does when a repository is to be closed or opened. */
   onClose: (request: CloseCourseRequest, actor: Actor) => Promise<void>;
   readonly callers: TestCallers;
+  readonly keys: TestKeys;
   readonly database: PgDatabase;
   readonly databaseUrl: string;
   process(): TestProcess;
@@ -97,6 +98,7 @@ export async function startWorld(options: { redisUrl?: string } = {}): Promise<W
     onCreate: async () => undefined,
     onClose: async () => undefined,
     callers: testCallers(keys),
+    keys,
     database,
     databaseUrl: testDatabase.url,
     process: () => running,

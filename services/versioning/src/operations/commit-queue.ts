@@ -1,3 +1,4 @@
+import { AppError } from '@coursewright/platform/errors';
 import { commitGroup, type CommitInput } from './commit.js';
 import type { WriteOutcome } from './outcomes.js';
 import type { Deps } from './ports.js';
@@ -60,14 +61,18 @@ export class CommitQueue {
     }
   }
 
-  /** A group that failed as a whole is tried one by one, so that nobody fails for another's sake. */
+  /**
+   * A group that failed as a whole is tried one by one, so that nobody fails for another's sake; not when the database was away or the
+   * branch locked, which each of them would meet again, one after the other.
+   */
   async #alone(group: readonly Waiting[], error: unknown): Promise<void> {
-    if (group.length === 1) {
-      group[0]?.reject(error);
+    if (group.length === 1 || (error instanceof AppError && error.kind === 'unavailable')) {
+      for (const one of group) one.reject(error);
       return;
     }
     for (const one of group) {
       try {
+        one.input.signal?.throwIfAborted();
         one.resolve((await commitGroup(this.#deps, [one.input]))[0] as WriteOutcome);
       } catch (failure) {
         one.reject(failure);
