@@ -28,6 +28,8 @@ export interface OddAnswer {
 
 /** Longer than the gateway takes over anything. */
 const TIMEOUT_MS = 25_000;
+/** What the gateway gives a write, and a moment for a machine that does much else. An answer that says so itself comes as late. */
+const LATE_MS = 22_000;
 const PAUSE_MS = 250;
 
 const PATIENT_MS = 60_000;
@@ -54,6 +56,8 @@ export class Client {
   readonly odd: OddAnswer[] = [];
   /** Answers that asked to come back: 503 with Retry-After. */
   putOff = 0;
+  /** Those of them that came only when the time of the request was over. */
+  timedOut = 0;
 
   constructor(
     private readonly api: Api,
@@ -101,11 +105,13 @@ export class Client {
     attempt: Attempt,
     { request, error, isRepeat }: { request: string; error: string; isRepeat: boolean },
   ): void {
-    const { status, reason, retryAfter, begin } = attempt;
+    const { status, reason, retryAfter, begin, end } = attempt;
+    if (status !== null && end - begin > LATE_MS) this.odd.push({ at: begin, request, what: `${status} too late` });
     const isFine = status !== null && (status < 300 || status === 412 || (isRepeat && reason === 'IN_PROGRESS'));
     if (isFine) return;
     if (status === 503 && retryAfter !== null && retryAfter > 0) {
       this.putOff += 1;
+      if (reason === 'DEADLINE_EXCEEDED') this.timedOut += 1;
       return;
     }
     const what =

@@ -28,10 +28,14 @@ export interface DrillResult {
   readonly rightMs: number | null;
   readonly staleMs: number;
   readonly staleWho: string;
+  /** Answers with 503 and a time to come back, and those of them that came only when the time of the request was over. */
   readonly putOff: number;
+  readonly timedOut: number;
   /** Answers that no client should get, and how often. */
   readonly odd: ReadonlyMap<string, number>;
   readonly violations: readonly Violation[];
+  /** It could not be brought to its end: it says nothing of the product. */
+  readonly isBroken?: true;
 }
 
 const WRITERS = 8;
@@ -107,6 +111,7 @@ export async function runDrill(system: ChaosSystem, fault: Fault, seed: number):
     staleMs: stale.ms,
     staleWho: stale.who,
     putOff: load.clients.reduce((sum, client) => sum + client.putOff, 0),
+    timedOut: load.clients.reduce((sum, client) => sum + client.timedOut, 0),
     odd,
     violations,
   };
@@ -201,6 +206,8 @@ export function brokenDrill(fault: Fault, seed: number, error: unknown): DrillRe
     staleMs: 0,
     staleWho: '',
     putOff: 0,
+    timedOut: 0,
+    isBroken: true,
     odd: new Map(),
     violations: [{ kind: 'late', what }],
   };

@@ -2,6 +2,7 @@ import { connect as connectNats, headers, type NatsConnection } from '@nats-io/t
 import { readdirSync, readFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import type { ChaosSystem } from './chaos-system.js';
+import { stopAmidImport } from './importing.js';
 
 /** Something bad that is done to a system and, unless it is over by itself, undone. */
 export interface Fault {
@@ -37,7 +38,7 @@ function kill(...names: readonly string[]): Fault {
 
 /**
  * Stops a process for longer than any lease and lets it go on as if nothing had been. The supervisor sleeps with it, else it would kill
- * it after ten seconds: that is the fault `hang`.
+ * it after ten seconds: that is the fault `hang`. Content is stopped amid an import.
  */
 function pause(name: string): Fault {
   let pids: number[] = [];
@@ -47,6 +48,7 @@ function pause(name: string): Fault {
     touches: [name],
     async inject(system) {
       const pid = await system.pid(name);
+      if (commonName(name) === 'content') await stopAmidImport(system, name, pid);
       system.signal(system.supervisorPid, 'SIGSTOP');
       system.signal(pid, 'SIGSTOP');
       // PostgreSQL's backends are its children, and would go on serving.

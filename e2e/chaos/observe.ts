@@ -67,6 +67,8 @@ const TRAIL = `
         VALUES ('inbox', NEW.course_id, it ->> 'seq', (it ->> 'source') || ' ' || (it ->> 'epoch'));
     ELSIF TG_TABLE_NAME = 'outbox' THEN
       INSERT INTO chaos_trail (tab, course, value, line) VALUES ('outbox', NEW.course_id, it ->> 'seq', '');
+    ELSIF TG_TABLE_NAME = 'import' THEN
+      INSERT INTO chaos_trail (tab, course, value, line) VALUES ('import', NEW.course_id, it ->> 'token', it ->> 'id');
     ELSE
       INSERT INTO chaos_trail (tab, course, value, line)
         VALUES (TG_TABLE_NAME, NEW.course_id, coalesce(it ->> 'commit', it -> 'shown' ->> 'head'), coalesce(it ->> 'kind', ''));
@@ -77,22 +79,23 @@ const TRAIL = `
 const CHANGED = 'INSERT OR UPDATE';
 const WATCHED = [
   ['versioning', 'outbox', 'UPDATE OF sent_at'],
+  ['content', 'import', 'UPDATE'],
   ['catalog', 'inbox', CHANGED],
   ['catalog', 'course_card', CHANGED],
   ['review', 'inbox', CHANGED],
   ['review', 'course_head', CHANGED],
   ['deployment', 'inbox', CHANGED],
 ] as const;
-const TRAILED = ['versioning', ...consumers] as const;
+const TRAILED = ['versioning', 'content', ...consumers] as const;
 
-/** Makes databases write down every change of an inbox, of what is shown as the head of a course, and of which events are sent, and by which process. */
+/** Makes databases write down every change of an inbox, of what is shown as the head of a course, of imports, and of which events are sent, and by which process. */
 export async function layTrails(postgres: string): Promise<void> {
   for (const service of TRAILED) {
     const look = new Look(postgres, service);
     await look.rows(TRAIL);
     for (const [, table, change] of WATCHED.filter(([owner]) => owner === service))
       await look.rows(
-        `CREATE OR REPLACE TRIGGER chaos_trail AFTER ${change} ON ${table} FOR EACH ROW EXECUTE FUNCTION chaos_note()`,
+        `CREATE OR REPLACE TRIGGER chaos_trail AFTER ${change} ON "${table}" FOR EACH ROW EXECUTE FUNCTION chaos_note()`,
       );
     await look.close();
   }

@@ -19,6 +19,7 @@ const HEAD = [
   's until right',
   'longest staleness, s',
   'put off (503)',
+  'of these out of time',
   'other answers',
   'violations',
 ];
@@ -46,6 +47,7 @@ function rowOf(fault: string, results: readonly DrillResult[]): string[] {
     seconds(worst(results.map(({ rightMs }) => rightMs))),
     `${seconds(slowest.staleMs)}${slowest.staleWho && ` (${slowest.staleWho})`}`,
     sum(({ putOff }) => putOff),
+    sum(({ timedOut }) => timedOut),
     [...odd].map(([what, times]) => `${times} × ${what}`).join(', ') || '–',
     sum(({ violations }) => violations.length),
   ];

@@ -5,9 +5,9 @@ export interface TrailRow {
   readonly consumer: string;
   readonly table: string;
   readonly course: string;
-  /** Of an inbox row the number of the last event, of a projection the commit that it shows. */
+  /** Of an inbox row the number of the last event, of a projection the commit that it shows, of an import the token of its attempt. */
   readonly value: string;
-  /** Of an inbox row: source and epoch, within which numbers only grow. */
+  /** Of an inbox row: source and epoch, within which numbers only grow. Of an import its id. */
   readonly line: string;
   /** The process that made the change. */
   readonly who: string;
@@ -21,7 +21,7 @@ export function checkTrail(rows: readonly TrailRow[], logs: readonly Log[]): Vio
       .map(({ course, entries }) => [course, new Map(entries.map(({ hash }, index) => [hash, index]))]),
   );
   const last = new Map<string, number>();
-  const effects = rows.filter(({ table }) => table !== 'outbox');
+  const effects = rows.filter(({ table }) => table !== 'outbox' && table !== 'import');
   return effects.flatMap((row): Violation[] => {
     const isInbox = row.table === 'inbox';
     const place = isInbox ? Number(row.value) : heads.get(row.course)?.get(row.value);
@@ -53,6 +53,20 @@ export function checkHolders(rows: readonly TrailRow[]): Violation[] {
   return [...handovers]
     .filter(([, times]) => times > MOST_HANDOVERS)
     .map(([line, times]) => ({ kind: 'shared', what: `${line}: passed from one process to another ${times} times` }));
+}
+
+/** An attempt at an import is one process's: what follows it takes a token of its own, and the one before writes nothing any more. */
+export function checkAttempts(rows: readonly TrailRow[]): Violation[] {
+  const holders = new Map<string, string>();
+  const strangers = new Set<string>();
+  for (const { table, value, line, who } of rows) {
+    if (table !== 'import') continue;
+    const attempt = `import ${line}, attempt ${value}`;
+    const holder = holders.get(attempt);
+    if (holder === undefined) holders.set(attempt, who);
+    else if (holder !== who) strangers.add(`${attempt}: claimed by ${holder}, and ${who} wrote`);
+  }
+  return [...strangers].map((what) => ({ kind: 'shared', what }));
 }
 
 /** How far the source of events, or a consumer of them, was with a course at a moment. */

@@ -10,7 +10,7 @@ import { importCounts } from './importer.js';
 import { compareTrees, replay, type Tree } from './model.js';
 import { consumers, Look, readTrails } from './observe.js';
 import { checkRows } from './rows.js';
-import { checkHolders, checkTrail } from './trail.js';
+import { checkAttempts, checkHolders, checkTrail } from './trail.js';
 import type { Journal } from './writers.js';
 
 /** A course as it was before the writers came. */
@@ -187,6 +187,19 @@ async function endOf(api: Api, importId: string): Promise<{ state: string; job?:
   }
 }
 
+/** That an import is done is told once. */
+async function checkFinished(system: ChaosSystem, id: string, course: string): Promise<Violation[]> {
+  const look = new Look(system.facts.servers.postgres, 'content');
+  try {
+    const told = `SELECT 1 FROM outbox WHERE type = 'import-finished' AND course_id = $1`;
+    const { length } = await look.rows(told, [course]);
+    if (length === 1) return [];
+    return [{ kind: length === 0 ? 'lost' : 'doubled', what: `import ${id} has ${length} events that it is done` }];
+  } finally {
+    await look.close();
+  }
+}
+
 async function verifyImport(
   { system, api }: { readonly system: ChaosSystem; readonly api: Api },
   id: string,
@@ -216,7 +229,9 @@ async function verifyImport(
   const head = log.entries.at(-1)?.hash ?? '';
   const commits = new Set(log.entries.map(({ hash }) => hash));
   found.push(...(await checkRows(system, api, { course, title: id, head, tree: log.tree, nodes, commits })));
-  found.push(...checkTrail(await readTrails(system.facts.servers.postgres, [course]), [log]));
+  const trail = await readTrails(system.facts.servers.postgres, [course]);
+  found.push(...checkTrail(trail, [log]), ...checkAttempts(trail));
+  found.push(...(await checkFinished(system, id, course)));
   found.push(...(await checkIntegrity(system, course)));
   return found;
 }

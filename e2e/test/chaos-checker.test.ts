@@ -4,7 +4,15 @@ import { checkCourse, type CourseHistory } from '../chaos/checker.js';
 import type { Attempt, Log, Read, Write } from '../chaos/history.js';
 import { compareTrees, replay, type ModelNode, type Tree } from '../chaos/model.js';
 import { randomOf } from '../chaos/random.js';
-import { checkHolders, checkTrail, longestStaleness, rightAfter, type Mark, type TrailRow } from '../chaos/trail.js';
+import {
+  checkAttempts,
+  checkHolders,
+  checkTrail,
+  longestStaleness,
+  rightAfter,
+  type Mark,
+  type TrailRow,
+} from '../chaos/trail.js';
 
 const attempt = (begin: number, end: number, status: number | null = 200): Attempt => ({
   begin,
@@ -269,6 +277,30 @@ describe('the checker of effects', () => {
     expect(taken(['one', 'two', 'one', 'two', 'one', 'two', 'one', 'two'])).toEqual([
       'shared: inbox of catalog, course c: passed from one process to another 7 times',
     ]);
+  });
+
+  it('finds an attempt at an import that goes on after another one has followed it', () => {
+    const written = (rows: [token: number, who: string][]): string[] =>
+      checkAttempts(
+        rows.map(([token, who]) => ({ ...inbox(token, 'i'), consumer: 'content', table: 'import', who })),
+      ).map(({ kind, what }) => `${kind}: ${what}`);
+    expect(
+      written([
+        [1, 'one'],
+        [1, 'one'],
+        [2, 'two'],
+        [2, 'two'],
+        [3, 'one'],
+      ]),
+    ).toEqual([]);
+    expect(
+      written([
+        [1, 'one'],
+        [2, 'two'],
+        [2, 'one'],
+        [2, 'one'],
+      ]),
+    ).toEqual(['shared: import i, attempt 2: claimed by two, and one wrote']);
   });
 
   const mark = (at: number, who: string, seq: number): Mark => ({ at, who, course: 'c', seq });
