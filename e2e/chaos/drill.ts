@@ -85,14 +85,7 @@ export async function runDrill(system: ChaosSystem, fault: Fault, seed: number):
     await load.stop();
     await observer.close();
   }
-  await settle(
-    system,
-    courses.map(({ id }) => id),
-  );
-  const judge = { system, api: new PatientApi(system.facts.gateway, system.facts.tokens.author) };
-  const violations = [...recovered.violations];
-  for (const one of begun) violations.push(...(await verifyCourse(judge, one, load.journal)));
-  violations.push(...(await verifyImports(judge, load.imports)));
+  const violations = [...recovered.violations, ...(await judgeAll(system, begun, load))];
   const mayBeSilent = fault.touches.some((it) => it === 'gateway' || it === 'everything');
   const odd = tally(load.clients.flatMap((client) => client.odd));
   for (const [what, times] of odd)
@@ -115,6 +108,23 @@ export async function runDrill(system: ChaosSystem, fault: Fault, seed: number):
     odd,
     violations,
   };
+}
+
+/** Everything that was seen against everything that is kept. What cannot be read for good is no accident of the drill: it is gone. */
+async function judgeAll(system: ChaosSystem, begun: readonly Begun[], load: Load): Promise<Violation[]> {
+  const judge = { system, api: new PatientApi(system.facts.gateway, system.facts.tokens.author) };
+  const violations: Violation[] = [];
+  try {
+    await settle(
+      system,
+      begun.map(({ id }) => id),
+    );
+    for (const one of begun) violations.push(...(await verifyCourse(judge, one, load.journal)));
+    violations.push(...(await verifyImports(judge, load.imports)));
+  } catch (error) {
+    violations.push({ kind: 'lost', what: `what is kept cannot be read: ${String((error as Error)?.stack ?? error)}` });
+  }
+  return violations;
 }
 
 type Recovery = Pick<DrillResult, 'readyMs' | 'lastReady' | 'rightMs' | 'violations'>;

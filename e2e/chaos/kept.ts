@@ -23,7 +23,7 @@ export class KeptResults {
     const own = JSON.stringify(setting);
     if (first !== undefined && first !== own) throw new Error(`${file} has results of ${first}, not of ${own}`);
     if (file !== undefined && first === undefined) appendFileSync(file, `${own}\n`);
-    this.results = lines.map(read);
+    this.results = lines.flatMap(read);
   }
 
   has(fault: string, seed: number): boolean {
@@ -38,7 +38,15 @@ export class KeptResults {
   }
 }
 
-function read(line: string): DrillResult {
-  const result = JSON.parse(line) as Omit<DrillResult, 'odd'> & { readonly odd: [string, number][] };
-  return { ...result, odd: new Map(result.odd) };
+type Line = Omit<DrillResult, 'odd'> & { readonly odd: [string, number][] };
+
+/** A line that was cut off when the run was ended is none: its drill is done again. */
+function read(line: string, index: number, all: readonly string[]): DrillResult[] {
+  try {
+    const result = JSON.parse(line) as Line;
+    return [{ ...result, odd: new Map(result.odd) }];
+  } catch (error) {
+    if (index === all.length - 1) return [];
+    throw error;
+  }
 }

@@ -18,7 +18,16 @@ import { layTrails } from './observe.js';
 import { pageWith, tableOf } from './report.js';
 import { safeties } from './without.mjs';
 
-const TESTED = ['course-model/src', 'gateway/src', 'platform/src', 'proto', 'scripts', 'services'];
+const TESTED = [
+  'course-model/src',
+  'e2e/chaos',
+  'gateway/src',
+  'package-lock.json',
+  'platform/src',
+  'proto',
+  'scripts',
+  'services',
+];
 const PAGE = fileURLToPath(new URL('../../docs/reliability.md', import.meta.url));
 
 const { values } = parseArgs({
@@ -124,7 +133,7 @@ async function main(): Promise<number> {
   return results.some(({ isBroken }) => isBroken) ? 2 : 0;
 }
 
-/** The last commit that changed what is under test; `unknown` outside of a repository, and marked where something is not committed. */
+/** The last commit that changed what is under test, or how it is judged; `unknown` outside of a repository, and marked where something is not committed. */
 function commitOf(): string {
   const cwd = fileURLToPath(new URL('../..', import.meta.url));
   const git = (...args: string[]): string =>

@@ -160,12 +160,14 @@ export async function verifyImports(
   runs: readonly ImportRun[],
 ): Promise<Violation[]> {
   const found: Violation[] = [];
-  for (const { id, importId } of runs) {
+  for (const { id, importId, outcome } of runs) {
     const courses = await api.all<{ id: string; title: string }>(`/courses?query=${id}`);
     const mine = courses.filter(({ title }) => title === id);
     if (importId === null) {
-      // Refused, which is judged as an answer, or never answered.
-      if (mine.length > 1) found.push({ kind: 'doubled', what: `import ${id} made ${mine.length} courses` });
+      // Refused, which is judged as an answer too, or never answered.
+      if (outcome === 'refused' && mine.length > 0)
+        found.push({ kind: 'resurrected', what: `import ${id} was refused and made ${mine.length} courses` });
+      else if (mine.length > 1) found.push({ kind: 'doubled', what: `import ${id} made ${mine.length} courses` });
       continue;
     }
     const { state, job } = await endOf(api, importId);

@@ -316,7 +316,9 @@ describe('services that are away', () => {
         expect(answer.headers.get('retry-after')).toBe('1');
       }
       expect(keyed.body.detail).toMatch(/may have been done: repeat it with the same Idempotency-Key/);
-      expect(bare.body.detail).toMatch(/may have been done: look before you repeat it/);
+      expect(bare.body.detail).toMatch(/^It took too long\. The write may have been done: look before you repeat it/);
+      own.content.refusal = new AppError('insufficient_storage', 'STORAGE_FULL');
+      expect((await send({})).body.detail).not.toMatch(/may have been done/);
     } finally {
       await own.stop();
     }

@@ -50,7 +50,7 @@ const knownForMs = 3_000;
  */
 export class OwedDrops {
   private readonly open = new WeakMap<TxSql, Set<string>>();
-  /** Of this process, committed and not yet paid. */
+  /** Of this process, committed since the last look began and not yet paid. */
   private readonly own = new Map<number, readonly string[]>();
   /** In the database at the last look. */
   private seen: readonly OwedRow[] = [];
@@ -97,7 +97,7 @@ export class OwedDrops {
     sql.afterCommit(() => {
       for (const one of gone) this.forget(one);
       this.own.set(id, [...all]);
-      this.block();
+      for (const tag of all) this.blocked.add(tag);
       void this.pay();
     });
   }
@@ -136,9 +136,12 @@ export class OwedDrops {
     if (this.stopped) return;
     const started = performance.now();
     this.paid.clear();
+    const before = [...this.own.keys()];
     try {
       const rows = await this.options.database.rows<OwedRow>(statements.list);
       this.seen = rows.filter((row) => !this.paid.has(row.id) && !this.settled.has(row.id));
+      // What was committed before is among the rows, folded into one of them, or paid by somebody; all of it is blocked when there are more.
+      for (const id of before) this.own.delete(id);
       this.isAllBlocked = rows.length >= mostRows;
       this.block();
       this.knownAt = started;

@@ -21,17 +21,23 @@ const patience = { query_timeout: 5_000 };
 const published = counter('outbox_published_total', 'Events published from the outbox', ['type']);
 const publishDelay = latency('outbox_publish_delay_seconds', 'Time from an event to its publication', []);
 
+/** From row to row, so that of large events none is read that the batch does not take. */
+export const unsentText = `
+  WITH RECURSIVE taken AS (
+    (SELECT o AS event, octet_length(o.data::text) AS upto, 1 AS n FROM outbox AS o WHERE o.sent_at IS NULL ORDER BY o.id LIMIT 1)
+    UNION ALL
+    SELECT next.event, taken.upto + next.bytes, taken.n + 1
+    FROM taken CROSS JOIN LATERAL (
+      SELECT o AS event, octet_length(o.data::text) AS bytes FROM outbox AS o
+      WHERE o.sent_at IS NULL AND o.id > (taken.event).id ORDER BY o.id LIMIT 1) AS next
+    WHERE taken.n < ${batchSize} AND taken.upto < ${batchBytes})
+  SELECT (event).id, (event).event_id, (event).course_id, (event).seq, (event).type, (event).data, (event).traceparent,
+    (event).occurred_at, upto, coalesce((SELECT value FROM meta WHERE name = 'epoch'), '') AS epoch
+  FROM taken ORDER BY (event).id`;
+
 /** The oldest events that wait: at most 500, and at most 4 MiB unless the first alone is larger. */
 export async function takeBatch(client: pg.Pool): Promise<Row[]> {
-  const { rows } = await client.query<Row>({
-    ...patience,
-    name: 'relay_unsent',
-    text: `SELECT id, event_id, course_id, seq, type, data, traceparent, occurred_at, upto::int AS upto,
-             coalesce((SELECT value FROM meta WHERE name = 'epoch'), '') AS epoch
-           FROM (SELECT *, sum(octet_length(data::text)) OVER (ORDER BY id) AS upto
-                 FROM (SELECT * FROM outbox WHERE sent_at IS NULL ORDER BY id LIMIT ${batchSize}) AS unsent) AS sized
-           WHERE upto - octet_length(data::text) < ${batchBytes} ORDER BY id`,
-  });
+  const { rows } = await client.query<Row>({ ...patience, name: 'relay_unsent', text: unsentText });
   return rows;
 }
 

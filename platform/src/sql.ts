@@ -141,9 +141,11 @@ async function runTransaction<T>(pool: pg.Pool, work: (sql: TxSql) => Promise<T>
     });
     for (const step of steps) await step();
     await pulse.end();
-    await client.query('COMMIT').catch((error: unknown) => {
+    const { command } = await client.query('COMMIT').catch((error: unknown) => {
       throw fromDriver(error);
     });
+    // PostgreSQL's answer when a statement had failed and its error was swallowed: nothing was kept.
+    if (command !== 'COMMIT') throw new Error(`a transaction ended with ${command}: a statement in it had failed`);
     for (const hook of hooks) hook();
     return result;
   } catch (error) {

@@ -1,6 +1,7 @@
 import { createServer, type AddressInfo } from 'node:net';
 import { Redis } from 'ioredis';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import { OwedDrops } from '@coursewright/platform/owed-drops';
 import { openCache, type Cache } from '@coursewright/platform/cache';
 import { newId } from '@coursewright/platform/ids';
 import { openDatabase, type PgDatabase } from '@coursewright/platform/sql';
@@ -159,6 +160,27 @@ describe('a drop that is owed', () => {
     }
     expect(await owed()).toBeLessThan(10);
     await eventually(async () => expect(await owed()).toBe(0));
+  });
+
+  it('is not kept in memory beside the database while Redis is away, and blocks what it is for all the same', async () => {
+    let isAway = true;
+    const drop = async (): Promise<void> => {
+      if (isAway) throw new Error('away');
+    };
+    const drops = new OwedDrops({ database, logger, drop });
+    const own = (drops as unknown as { readonly own: ReadonlyMap<number, unknown> }).own;
+    try {
+      for (let n = 0; n < 300; n += 1) await database.tx(async (sql) => drops.owe(sql, [`tag-${n}`]));
+      await drops.look();
+      expect(own.size).toBeLessThan(50);
+      const isServed = (n: number): boolean => drops.isSettled([`tag-${n}`], -Infinity);
+      expect(Array.from({ length: 300 }, (_, n) => isServed(n))).not.toContain(true);
+      isAway = false;
+      await eventually(() => expect([isServed(0), isServed(150), isServed(299)]).toEqual([true, true, true]));
+      await eventually(async () => expect(await owed()).toBe(0));
+    } finally {
+      await drops.stop();
+    }
   });
 
   it('keeps a process that starts from serving anything before it was read', async () => {

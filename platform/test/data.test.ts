@@ -46,6 +46,18 @@ describe('the database port', () => {
     expect(await database.rows(count)).toEqual([{ n: 1 }]);
   });
 
+  it('does not take a transaction for kept that PostgreSQL rolled back for a statement whose error nobody saw', async () => {
+    const hooks: string[] = [];
+    const swallowed = database.tx(async (sql) => {
+      await sql.rows(insert, ['swallowed']);
+      sql.afterCommit(() => hooks.push('kept'));
+      await sql.rows({ name: 'wrong', text: 'SELECT 1/0 AS n' }).catch(() => undefined);
+    });
+    await expect(swallowed).rejects.toThrow('ended with ROLLBACK');
+    expect(hooks).toEqual([]);
+    expect(await database.rows(count)).toEqual([{ n: 1 }]);
+  });
+
   it('says that the server is away instead of breaking', async () => {
     const away = openDatabase({ url: 'postgresql://nobody@127.0.0.1:20001/none' });
     await expect(away.rows(count)).rejects.toMatchObject({ kind: 'unavailable', reason: 'DATABASE_UNAVAILABLE' });

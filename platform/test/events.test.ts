@@ -6,6 +6,7 @@ import { registry } from '@coursewright/platform/metrics';
 import { managerOf, streamOf } from '@coursewright/platform/nats';
 import { createOutbox } from '@coursewright/platform/outbox';
 import { readEvent } from '../src/consume-batch.js';
+import { isFull, takeBatch, unsentText } from '../src/relay-batch.js';
 import { eventually } from '@coursewright/platform/testing/eventually';
 import { Pair } from './support/pair.js';
 
@@ -82,6 +83,53 @@ describe('events', () => {
     await eventually(async () =>
       expect(await registry.getSingleMetricAsString('outbox_oldest_age_seconds')).toMatch(/seconds(\{.*\})? 0$/m),
     );
+  });
+
+  it('are taken from the outbox up to so many, or so many bytes, and one that is larger alone', async () => {
+    await open();
+    const sizes = async (): Promise<number[]> =>
+      (await takeBatch(pair.sourceDb.pool)).map(({ data }) => String(data['text']).length);
+    const say = (bytes: number, times: number): Promise<void> =>
+      pair.sourceDb.tx((sql) =>
+        pair.outbox.enqueue(
+          sql,
+          Array.from({ length: times }, () => ({
+            type: 'said',
+            courseId: course,
+            at: new Date(),
+            data: { text: 'x'.repeat(bytes) },
+          })),
+        ),
+      );
+    const sent = () => pair.sourceDb.pool.query('UPDATE outbox SET sent_at = now() WHERE sent_at IS NULL');
+    expect(await sizes()).toEqual([]);
+    await say(5_000_000, 2);
+    expect(await sizes()).toEqual([5_000_000]);
+    await sent();
+    await say(1_000_000, 8);
+    expect(await sizes()).toHaveLength(5);
+    await sent();
+    await say(1, 600);
+    const batch = await takeBatch(pair.sourceDb.pool);
+    expect(batch.map(({ seq }) => seq)).toEqual(Array.from({ length: 500 }, (_, n) => n + 11));
+    expect(isFull(batch)).toBe(true);
+  });
+
+  it('that wait are found by an index, in a database that is new as in one that has kept much', async () => {
+    await open();
+    const { pool } = pair.sourceDb;
+    const plan = async (): Promise<string> =>
+      (await pool.query<{ 'QUERY PLAN': string }>(`EXPLAIN ${unsentText}`)).rows
+        .map((row) => row['QUERY PLAN'])
+        .join('\n');
+    expect(await plan()).not.toMatch(/Seq Scan on outbox/);
+    await pool.query(
+      `INSERT INTO outbox (event_id, course_id, seq, type, data, occurred_at, sent_at)
+         SELECT gen_random_uuid(), gen_random_uuid(), n, 'x', '{}', now(), now() FROM generate_series(1, 20000) AS n`,
+    );
+    expect(await plan()).not.toMatch(/Seq Scan on outbox/);
+    await pool.query('ANALYZE outbox');
+    expect(await plan()).not.toMatch(/Seq Scan on outbox/);
   });
 
   it('that never reached the broker are fetched from the source at the next one', async () => {

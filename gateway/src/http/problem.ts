@@ -47,7 +47,9 @@ export function problemOf(error: unknown, about: About, current?: Current): Prob
   const { status, title } = errorKinds[known.kind];
   // Of what is not there nothing is told that depends on why not.
   const isPlain = known.message === known.reason || known.kind === 'not_found';
-  const detail = `${isPlain ? title : known.message}${outcomeOf(known, about)}`;
+  const outcome = outcomeOf(known, about);
+  const text = isPlain ? title : known.message;
+  const detail = outcome === '' ? text : `${text.replace(/\.$/, '')}.${outcome}`;
   return answer(status, headersOf(known), {
     ...head(known.reason, title, status),
     detail,
@@ -58,14 +60,21 @@ export function problemOf(error: unknown, about: About, current?: Current): Prob
   });
 }
 
-/** A call that broke off may have done its work: whoever repeats a write has to know. */
-const openOutcomes = new Set(['DEADLINE_EXCEEDED', 'CANCELLED', 'SERVICE_UNAVAILABLE', 'DATABASE_UNAVAILABLE']);
+/** Refusals of this side that come before anything is done; whatever else breaks off may have done its work. */
+const nothingDone = new Set([
+  'OVERLOADED',
+  'AUTH_KEYS_UNAVAILABLE',
+  'BODY_STORE_UNAVAILABLE',
+  'STORAGE_FULL',
+  'UNIMPLEMENTED',
+]);
 
-function outcomeOf({ reason }: AppError, { write }: About): string {
-  if (write === undefined || !openOutcomes.has(reason)) return '';
+/** Whoever repeats a write has to know. */
+function outcomeOf({ kind, reason }: AppError, { write }: About): string {
+  if (write === undefined || errorKinds[kind].status < 500 || nothingDone.has(reason)) return '';
   return write.hasKey
-    ? '. The write may have been done: repeat it with the same Idempotency-Key to learn'
-    : '. The write may have been done: look before you repeat it; with an Idempotency-Key a repeat would be safe';
+    ? ' The write may have been done: repeat it with the same Idempotency-Key to learn.'
+    : ' The write may have been done: look before you repeat it; with an Idempotency-Key a repeat would be safe.';
 }
 
 /** The head that a service named when it refused something stale, or null. */

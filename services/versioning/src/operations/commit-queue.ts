@@ -1,4 +1,4 @@
-import { AppError } from '@coursewright/platform/errors';
+import { isTransient } from '@coursewright/platform/errors';
 import { commitGroup, type CommitInput } from './commit.js';
 import type { WriteOutcome } from './outcomes.js';
 import type { Deps } from './ports.js';
@@ -61,15 +61,34 @@ export class CommitQueue {
     }
   }
 
+  async #again(group: readonly Waiting[]): Promise<void> {
+    const still = group.filter((one) => {
+      const { signal } = one.input;
+      if (signal?.aborted) one.reject(signal.reason);
+      return !signal?.aborted;
+    });
+    if (still.length === 0) return;
+    try {
+      const outcomes = await commitGroup(
+        this.#deps,
+        still.map(({ input }) => input),
+      );
+      still.forEach((one, i) => one.resolve(outcomes[i] as WriteOutcome));
+    } catch (error) {
+      for (const one of still) one.reject(error);
+    }
+  }
+
   /**
-   * A group that failed as a whole is tried one by one, so that nobody fails for another's sake; not when the database was away or the
-   * branch locked, which each of them would meet again, one after the other.
+   * A group that failed as a whole is tried one by one, so that nobody fails for another's sake. One that met what may pass (a lost
+   * connection, transactions in each other's way, a lock that took too long) is tried once more as a whole: alone, each would wait as long.
    */
   async #alone(group: readonly Waiting[], error: unknown): Promise<void> {
-    if (group.length === 1 || (error instanceof AppError && error.kind === 'unavailable')) {
-      for (const one of group) one.reject(error);
+    if (group.length === 1) {
+      group[0]?.reject(error);
       return;
     }
+    if (isTransient(error)) return this.#again(group);
     for (const one of group) {
       try {
         one.input.signal?.throwIfAborted();
