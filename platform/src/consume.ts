@@ -60,7 +60,7 @@ class PartitionedConsumer implements EventConsumer {
   }
 
   async start(): Promise<void> {
-    const { consumer, leases, source } = this.options;
+    const { consumer, leases, nats, source } = this.options;
     this.note();
     this.timers = [
       setInterval(() => this.catchUpSoon(), catchUpEveryMs),
@@ -68,6 +68,8 @@ class PartitionedConsumer implements EventConsumer {
     ];
     const names = PARTITIONS.map((partition) => `events ${source} ${consumer} ${partition}`);
     this.share = leases.share(names, (lease) => this.follow(lease.name.slice(-1), lease));
+    // A server that comes back after a restart has no durables.
+    nats.onUp(() => void this.look());
   }
 
   async stop(): Promise<void> {

@@ -8,6 +8,7 @@ import { createOutbox } from '@coursewright/platform/outbox';
 import { readEvent } from '../src/consume-batch.js';
 import { isFull, takeBatch, unsentText } from '../src/relay-batch.js';
 import { eventually } from '@coursewright/platform/testing/eventually';
+import { hasOwn, startOwnNats } from './support/own-servers.js';
 import { Pair } from './support/pair.js';
 
 const poison = ({ data }: { data: Readonly<Record<string, unknown>> }): void => {
@@ -131,6 +132,36 @@ describe('events', () => {
     await pool.query('ANALYZE outbox');
     expect(await plan()).not.toMatch(/Seq Scan on outbox/);
   });
+
+  (hasOwn.nats ? it : it.skip)(
+    'go on within some seconds of a restart of the server, which has forgotten who reads (needs a nats-server here)',
+    async () => {
+      const server = await startOwnNats();
+      try {
+        pair = await new Pair().open({ natsUrl: server.url });
+        await pair.relay.start();
+        await pair.consumer.start();
+        await pair.say(course, 'before');
+        await eventually(async () => expect(await pair.heard(course)).toEqual(['before']));
+        await server.kill();
+        await pair.say(course, 'while it was away');
+        await server.start();
+        await eventually(async () => expect(await pair.heard(course)).toEqual(['before', 'while it was away']), 6_000);
+        await eventually(() => expect(pair.consumer.isFollowing()).toBe(true), 6_000);
+        await pair.say(course, 'after');
+        await eventually(async () => expect(await pair.heard(course)).toHaveLength(3), 2_000);
+        const { config } = await (
+          await managerOf(await pair.nats.connected)
+        ).consumers.info(streamOf(pair.source), pair.durable(course));
+        expect(config.mem_storage).toBe(true);
+      } finally {
+        await pair.close();
+        pair = { close: async () => undefined } as Pair;
+        await server.remove();
+      }
+    },
+    30_000,
+  );
 
   it('that never reached the broker are fetched from the source at the next one', async () => {
     await open();
