@@ -49,16 +49,16 @@ export class CommitQueue {
       }
       const group = takeGroup(waiting);
       if (group.length === 0) continue;
-      try {
-        const outcomes = await commitGroup(
-          this.#deps,
-          group.map(({ input }) => input),
-        );
-        group.forEach((one, i) => one.resolve(outcomes[i] as WriteOutcome));
-      } catch (error) {
-        await this.#alone(group, error);
-      }
+      await this.#write(group).catch((error: unknown) => this.#alone(group, error));
     }
+  }
+
+  async #write(group: readonly Waiting[]): Promise<void> {
+    const outcomes = await commitGroup(
+      this.#deps,
+      group.map(({ input }) => input),
+    );
+    group.forEach((one, i) => one.resolve(outcomes[i] as WriteOutcome));
   }
 
   async #again(group: readonly Waiting[]): Promise<void> {
@@ -68,15 +68,9 @@ export class CommitQueue {
       return !signal?.aborted;
     });
     if (still.length === 0) return;
-    try {
-      const outcomes = await commitGroup(
-        this.#deps,
-        still.map(({ input }) => input),
-      );
-      still.forEach((one, i) => one.resolve(outcomes[i] as WriteOutcome));
-    } catch (error) {
+    await this.#write(still).catch((error: unknown) => {
       for (const one of still) one.reject(error);
-    }
+    });
   }
 
   /**
@@ -92,7 +86,7 @@ export class CommitQueue {
     for (const one of group) {
       try {
         one.input.signal?.throwIfAborted();
-        one.resolve((await commitGroup(this.#deps, [one.input]))[0] as WriteOutcome);
+        await this.#write([one]);
       } catch (failure) {
         one.reject(failure);
       }
