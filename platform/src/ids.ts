@@ -3,9 +3,25 @@ import { v7 } from 'uuid';
 const idForm = /^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;
 const hashForm = /^[A-Za-z0-9_-]{43}$/;
 
-/** A new UUIDv7 (RFC 9562): ordered by time of making. */
+const randomBytes = 16;
+/** Asking the kernel for each id's own 16 bytes took a fourteenth of the gateway's processor time. */
+const pool = Buffer.alloc(256 * randomBytes);
+let used = pool.length;
+let lastMs = 0;
+let sequence = 0;
+
+/** A new UUIDv7 (RFC 9562): those of one process are in the order in which they were made, also when its clock is set back. */
 export function newId(): string {
-  return v7();
+  if (used === pool.length) {
+    crypto.getRandomValues(pool);
+    used = 0;
+  }
+  const random = pool.subarray(used, (used += randomBytes));
+  const now = Date.now();
+  // RFC 9562, 6.2, method 1: a random start in each millisecond, half of the counter's range away from its end, and then one more.
+  sequence = now > lastMs ? random.readUInt32BE(4) >>> 1 : sequence + 1;
+  lastMs = Math.max(now, lastMs);
+  return v7({ random, msecs: lastMs, seq: sequence });
 }
 
 /** Tells whether a string is a UUIDv7 in lower-case text form. */

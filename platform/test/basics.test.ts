@@ -34,9 +34,23 @@ describe('ids', () => {
   });
 
   it('are ordered by the time they were made', () => {
-    const ids = Array.from({ length: 100 }, () => newId());
+    const ids = Array.from({ length: 10_000 }, () => newId());
     expect([...ids].sort()).toEqual(ids);
+    expect(new Set(ids).size).toBe(ids.length);
     expect(ids.every(isId)).toBe(true);
+  });
+
+  it('stay in order, and differ, when the clock is set back', () => {
+    const before = newId();
+    const { now } = Date;
+    try {
+      Date.now = () => now() - 60_000;
+      const after = Array.from({ length: 1_000 }, () => newId());
+      expect([before, ...after].sort()).toEqual([before, ...after]);
+      expect(new Set(after.map((id) => id.slice(-12))).size).toBe(after.length);
+    } finally {
+      Date.now = now;
+    }
   });
 });
 
