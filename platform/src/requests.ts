@@ -11,6 +11,11 @@ const statements = {
     name: 'request_try_lock',
     text: 'SELECT pg_try_advisory_xact_lock(hashtextextended($1::text, 0)) AS locked',
   },
+  // Whoever only asks excludes who works on it, and no other asker: one whose process died may still hold the lock.
+  tryLockToRead: {
+    name: 'request_try_lock_to_read',
+    text: 'SELECT pg_try_advisory_xact_lock_shared(hashtextextended($1::text, 0)) AS locked',
+  },
   find: {
     name: 'request_find',
     text: 'SELECT fingerprint, result FROM request WHERE actor = $1::text AND key = $2::text',
@@ -75,7 +80,8 @@ export function requestService(
     {
       async recall(request) {
         return database.tx(async (sql) => {
-          const [lock] = await sql.rows<{ locked: boolean }>(statements.tryLock, [lockKey(request.actor, request.key)]);
+          const of = [lockKey(request.actor, request.key)];
+          const [lock] = await sql.rows<{ locked: boolean }>(statements.tryLockToRead, of);
           const [row] = await sql.rows<RequestRow>(statements.find, [request.actor, request.key]);
           if (row !== undefined) {
             return row.fingerprint === request.fingerprint

@@ -47,10 +47,19 @@ export async function maySucceedLater(call: Tried, error: unknown, tries: number
   const pause = retryPausesMs[tries];
   // Only this very peer: one that is away further on has been tried again there already.
   const away = error instanceof AppError && error.reason === 'SERVICE_UNAVAILABLE' && error.details['service'] === peer;
-  if (!repeatable || pause === undefined || !away || timeLeft(options) < pause * 2 || options.call?.signal?.aborted)
+  const isLost = away || meetsItself(error, tries);
+  if (!repeatable || pause === undefined || !isLost || timeLeft(options) < pause * 2 || options.call?.signal?.aborted)
     return false;
   await new Promise((resolve) => setTimeout(resolve, pause * (0.75 + Math.random() / 2)));
   return true;
+}
+
+/**
+ * Whether a try has met an earlier one of the same call: the replica between is dead, and what it had begun further on still holds the
+ * command that goes with both. The caller has sent it once, and is not told that it was sent twice.
+ */
+function meetsItself(error: unknown, tries: number): boolean {
+  return tries > 0 && error instanceof AppError && error.reason === 'IN_PROGRESS';
 }
 
 /** Tries a call until it has an answer or there shall be no further try. */
@@ -61,7 +70,8 @@ export async function withRetries<T>(call: Tried, attempt: (replica: Replica) =>
       if (replica === undefined) throw awayError(call.peer);
       return await attempt(replica);
     } catch (error) {
-      if (!(await maySucceedLater(call, error, tries))) throw error;
+      if (await maySucceedLater(call, error, tries)) continue;
+      throw meetsItself(error, tries) ? awayError(call.peer, error) : error;
     }
   }
 }

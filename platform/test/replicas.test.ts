@@ -76,7 +76,7 @@ afterAll(async () => {
 });
 
 /** Who answers a call that may be repeated and takes so long. */
-async function ask(ms = 0): Promise<string> {
+async function ask(ms: number | string = 0): Promise<string> {
   const { result } = await channel
     .client(RequestServiceDefinition)
     .recall({ fingerprint: String(ms) }, { token, deadlineMs: 10_000 });
@@ -175,6 +175,25 @@ describe('two replicas of a service', () => {
     one.signal('SIGCONT');
     await expectBothAnswer();
   }, 40_000);
+
+  it.each([
+    ['is done once that one is', 300, { status: 'fulfilled', value: 'two' }],
+    ['is told that the service is away when that takes long', 5_000, { status: 'rejected', reason: away }],
+  ])(
+    'meet what a killed one has begun further on: whoever sent it once %s',
+    async (_what, ms, end) => {
+      const both = Promise.allSettled([ask(`meet ${ms}`), ask(`meet ${ms}`)]);
+      await new Promise((resolve) => setTimeout(resolve, 100));
+      one.signal('SIGKILL');
+      const ends = await both;
+      // The other one was sent to two at first, which somebody else keeps busy as far as it can know.
+      const isBusy = (it: PromiseSettledResult<string>): boolean =>
+        it.status === 'rejected' && (it.reason as { reason?: string }).reason === 'IN_PROGRESS';
+      expect(ends.filter(isBusy)).toHaveLength(1);
+      expect(ends.filter((it) => !isBusy(it))).toMatchObject([end]);
+    },
+    40_000,
+  );
 
   it('leave a call that may not be repeated to its caller, who is told that the service is away', async () => {
     const uploads = [upload(400), upload(400)];

@@ -23,6 +23,16 @@ const never = async (): Promise<never> => {
 /** As long as the caller asks, in milliseconds. */
 const wait = (ms: string): Promise<void> => new Promise((resolve) => setTimeout(resolve, Number(ms)));
 
+let refusedUntil: number | undefined;
+
+/** `one` takes long, as if a call of its own further on did; `two` meets that call for so many milliseconds. */
+async function meet(ms: number): Promise<void> {
+  if (setup.name === 'one') return wait('10000');
+  refusedUntil ??= Date.now() + ms;
+  if (Date.now() < refusedUntil) throw new AppError('conflict', 'IN_PROGRESS', { retryAfterSeconds: 1 });
+  refusedUntil = undefined;
+}
+
 const content: Handlers<typeof ContentServiceDefinition> = {
   saveLesson: never,
   getLesson: never,
@@ -54,7 +64,8 @@ const server = createRpcServer({
   services: [
     serve(RequestServiceDefinition, anyone(RequestServiceDefinition), {
       async recall({ fingerprint }) {
-        await wait(fingerprint);
+        if (fingerprint.startsWith('meet ')) await meet(Number(fingerprint.slice('meet '.length)));
+        else await wait(fingerprint);
         return { outcome: RecallOutcome.DONE, result: { name: setup.name } };
       },
     }),

@@ -108,6 +108,14 @@ describe('making a course', () => {
     expect(await eventsOf([...made][0]!)).toHaveLength(1);
   });
 
+  it('is nowhere under way while many only ask for it', async () => {
+    for (let round = 0; round < 10; round += 1) {
+      const key = newId();
+      const asked = await Promise.all(Array.from({ length: 16 }, () => recall(key)));
+      expect(new Set(asked.map(({ outcome }) => outcome))).toEqual(new Set([RecallOutcome.NONE]));
+    }
+  });
+
   it('closes the intent when versioning refuses the fields, and passes the refusal on', async () => {
     world.onCreate = async () => {
       throw new AppError(
