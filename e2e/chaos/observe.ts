@@ -57,6 +57,7 @@ const TRAIL = `
     n bigserial PRIMARY KEY, tab text NOT NULL, course uuid NOT NULL, value text NOT NULL, line text NOT NULL,
     who text NOT NULL DEFAULT current_setting('application_name')
   );
+  CREATE INDEX IF NOT EXISTS chaos_trail_course ON chaos_trail (course);
   CREATE OR REPLACE FUNCTION chaos_note() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = public AS $$
   DECLARE
     it jsonb := to_jsonb(NEW);

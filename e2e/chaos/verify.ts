@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Api } from '../src/api.js';
 import type { ImportBody } from '../src/course.js';
+import { atOnce } from './at-once.js';
 import { checkBodies, readBodies } from './bodies.js';
 import type { ChaosSystem } from './chaos-system.js';
 import { checkCourse, checkLine } from './checker.js';
@@ -67,12 +68,12 @@ export async function verifyCourse(
   const logs: Log[] = [main];
   const nodes = await readTree(api, { course, branch: '' }, savedIn);
   found.push(...compareWith({ where: course, begun, writes }, main, nodes));
-  for (const branch of branches) {
+  await atOnce(branches, async (branch) => {
     const log = await readLog(api, course, branch);
     logs.push(log);
     const tree = await readTree(api, { course, branch }, savedIn);
     found.push(...compareWith({ where: `${course} ${branch}`, begun, writes }, log, tree));
-  }
+  });
   found.push(...checkCourse({ writes, reads, logs, initial: begun.etags }));
   found.push(...checkBodies(course, bodies, writes));
   found.push(...(await checkDocuments(api, nodes)));
@@ -126,8 +127,8 @@ function checkBranches(course: string, names: readonly string[], writes: readonl
 /** What the API gives out as a lesson's document is what the tree names. */
 async function checkDocuments(api: Api, nodes: ReadonlyMap<string, ShownNode>): Promise<Violation[]> {
   const found: Violation[] = [];
-  for (const { id, kind, body, saved } of nodes.values()) {
-    if (kind !== 'lesson' && kind !== 'assignment') continue;
+  const documents = [...nodes.values()].filter(({ kind }) => kind === 'lesson' || kind === 'assignment');
+  await atOnce(documents, async ({ id, body, saved }) => {
     const answer = await api.get<{ content: { materials: { content: string }[] } }>(`/lessons/${id}/content`);
     const shown = answer.body.content?.materials[0]?.content ?? '';
     const etag = answer.etag.slice(1).split('.')[0];
@@ -136,7 +137,7 @@ async function checkDocuments(api: Api, nodes: ReadonlyMap<string, ShownNode>): 
         kind: 'wrong',
         what: `lesson ${id} answers ${answer.status} ${etag} ${shown}, should be ${body} ${saved}`,
       });
-  }
+  });
   return found;
 }
 
@@ -159,25 +160,20 @@ export async function verifyImports(
   { system, api }: { readonly system: ChaosSystem; readonly api: Api },
   runs: readonly ImportRun[],
 ): Promise<Violation[]> {
-  const found: Violation[] = [];
-  for (const { id, importId, outcome } of runs) {
+  const found = await atOnce(runs, async ({ id, importId, outcome }): Promise<Violation[]> => {
     const courses = await api.all<{ id: string; title: string }>(`/courses?query=${id}`);
     const mine = courses.filter(({ title }) => title === id);
     if (importId === null) {
       // Refused, which is judged as an answer too, or never answered.
       if (outcome === 'refused' && mine.length > 0)
-        found.push({ kind: 'resurrected', what: `import ${id} was refused and made ${mine.length} courses` });
-      else if (mine.length > 1) found.push({ kind: 'doubled', what: `import ${id} made ${mine.length} courses` });
-      continue;
+        return [{ kind: 'resurrected', what: `import ${id} was refused and made ${mine.length} courses` }];
+      return mine.length > 1 ? [{ kind: 'doubled', what: `import ${id} made ${mine.length} courses` }] : [];
     }
     const { state, job } = await endOf(api, importId);
-    if (job === undefined) {
-      found.push({ kind: 'lost', what: `import ${id} (${importId}) is not done: ${state}` });
-      continue;
-    }
-    found.push(...(await verifyImport({ system, api }, id, job)));
-  }
-  return found;
+    if (job === undefined) return [{ kind: 'lost', what: `import ${id} (${importId}) is not done: ${state}` }];
+    return verifyImport({ system, api }, id, job);
+  });
+  return found.flat();
 }
 
 async function endOf(api: Api, importId: string): Promise<{ state: string; job?: ImportBody }> {
