@@ -18,6 +18,7 @@ export function checkCourse(history: CourseHistory): Violation[] {
       ...checkOrder(history.writes, log),
       ...checkOverwrites(history, log),
       ...checkReads(history, log),
+      ...checkRefusals(history, log),
     ]),
   ];
 }
@@ -116,15 +117,69 @@ export function checkReads(history: Pick<CourseHistory, 'writes' | 'reads'>, log
       const place = places.get(write.id);
       return place === undefined ? [] : [{ node: write.node, end: endOf(write), place, id: write.id }];
     });
-  return history.reads
-    .filter(({ branch }) => branch === log.branch)
-    .flatMap((read): Violation[] => {
-      const shown = read.saved === '' ? -1 : places.get(read.saved);
-      const where = `${read.node} in ${read.course} ${read.branch}`;
-      if (shown === undefined) return [{ kind: 'lost', what: `${where}: ${read.saved} was read, and is in no log` }];
-      const missed = saves.find(({ node, end, place }) => node === read.node && end < read.begin && place > shown);
-      if (missed === undefined) return [];
-      const what = `${where}: read as of ${read.saved || 'the beginning'}, ${Math.round(read.begin - missed.end)} ms after ${missed.id} was acknowledged`;
-      return [{ kind: 'stale', what }];
-    });
+  const reads = history.reads.filter(({ branch }) => branch === log.branch);
+  return reads.flatMap((read): Violation[] => {
+    const shown = read.saved === '' ? -1 : places.get(read.saved);
+    const where = `${read.node} in ${read.course} ${read.branch}`;
+    if (shown === undefined) return [{ kind: 'lost', what: `${where}: ${read.saved} was read, and is in no log` }];
+    const seen = reads.find(
+      ({ node, end, saved }) => node === read.node && end < read.begin && (places.get(saved) ?? -1) > shown,
+    );
+    if (seen !== undefined)
+      return [
+        { kind: 'stale', what: `${where}: read as of ${read.saved || 'the beginning'}, after ${seen.saved} was read` },
+      ];
+    const missed = saves.find(({ node, end, place }) => node === read.node && end < read.begin && place > shown);
+    if (missed === undefined) return [];
+    const what = `${where}: read as of ${read.saved || 'the beginning'}, ${Math.round(read.begin - missed.end)} ms after ${missed.id} was acknowledged`;
+    return [{ kind: 'stale', what }];
+  });
+}
+
+/**
+ * Whoever was refused for naming another state than the present one was refused rightly: something had followed that state before the
+ * answer came. A replica that does not know of the newest state shows itself here.
+ */
+export function checkRefusals(history: Pick<CourseHistory, 'writes' | 'initial'>, log: Log): Violation[] {
+  const states = statesIn(history, log);
+  const refused = history.writes.filter(
+    ({ branch, ifMatch, attempts }) =>
+      branch === log.branch && ifMatch !== undefined && attempts.at(-1)?.status === 412,
+  );
+  return refused.flatMap((write): Violation[] => {
+    const line = states.get(facetOf(write)) ?? [];
+    // Of a state whose making was never answered it is not known where it stands.
+    const place = line.findIndex(({ etag }) => etag === write.ifMatch);
+    const next = line[place + 1];
+    const end = write.attempts.at(-1)!.end;
+    if (place < 0 || (next !== undefined && next.begin < end)) return [];
+    const what = `${write.kind} ${write.id} of ${write.node} in ${log.course} ${log.branch} was refused for naming ${write.ifMatch}, which nothing had followed`;
+    return [{ kind: 'stale', what }];
+  });
+}
+
+interface State {
+  /** Null when nobody was told. */
+  readonly etag: string | null;
+  /** When the first request for it went out. */
+  readonly begin: number;
+}
+
+/** The states of each facet of each node in the order of a log. */
+function statesIn(history: Pick<CourseHistory, 'writes' | 'initial'>, log: Log): Map<string, State[]> {
+  const byId = new Map(history.writes.map((write) => [write.id, write]));
+  const states = new Map<string, State[]>();
+  const add = (facet: string, state: State): void => void states.set(facet, [...(states.get(facet) ?? []), state]);
+  for (const [facet, etag] of history.initial) add(facet, { etag, begin: -Infinity });
+  for (const { message } of log.entries) {
+    const write = byId.get(message);
+    if (write === undefined || write.kind === 'branch') continue;
+    const begin = beginOf(write);
+    if (write.kind !== 'add') add(facetOf(write), { etag: write.etag, begin });
+    else if (write.made !== null) {
+      add(`self ${write.made}`, { etag: write.etag, begin });
+      add(`body ${write.made}`, { etag: 'none', begin });
+    }
+  }
+  return states;
 }

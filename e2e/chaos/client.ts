@@ -21,6 +21,7 @@ export interface Told<T> {
 /** An answer that no client should get, or none at all. */
 export interface OddAnswer {
   readonly at: number;
+  readonly end: number;
   readonly request: string;
   /** `503 without Retry-After`, `500 INTERNAL`, `no answer`. */
   readonly what: string;
@@ -45,8 +46,13 @@ export class PatientApi extends Api {
     options: RequestOptions = {},
   ): Promise<Answer<T>> {
     for (const end = Date.now() + PATIENT_MS; ; await sleep(PAUSE_MS)) {
-      const answer = await super.send<T>(method, path, options);
-      if ((answer.status < 500 && answer.status !== 401) || Date.now() > end) return answer;
+      try {
+        const answer = await super.send<T>(method, path, options);
+        if ((answer.status < 500 && answer.status !== 401) || Date.now() > end) return answer;
+      } catch (error) {
+        // A connection that the fault has cut.
+        if (Date.now() > end) throw error;
+      }
     }
   }
 }
@@ -54,8 +60,8 @@ export class PatientApi extends Api {
 /** The API as the clients of the suite use it: every request is written down, and what is odd about its answer. */
 export class Client {
   readonly odd: OddAnswer[] = [];
-  /** Answers that asked to come back: 503 with Retry-After. */
-  putOff = 0;
+  /** When requests went out that were asked to come back: 503 with Retry-After. */
+  readonly putOffs: number[] = [];
   /** Those of them that came only when the time of the request was over. */
   timedOut = 0;
 
@@ -109,12 +115,12 @@ export class Client {
     // An archive has minutes.
     const isUpload = request === 'POST /imports';
     if (status !== null && end - begin > LATE_MS && !isUpload)
-      this.odd.push({ at: begin, request, what: `${status} too late` });
+      this.odd.push({ at: begin, end, request, what: `${status} too late` });
     const isFine = status !== null && (status < 300 || status === 412 || (isRepeat && reason === 'IN_PROGRESS'));
     if (isFine) return;
     // A token between services is our own affair, whatever clocks say: nobody is put off for that.
     if (status === 503 && retryAfter !== null && retryAfter > 0 && !reason.startsWith('INTERNAL_TOKEN')) {
-      this.putOff += 1;
+      this.putOffs.push(begin);
       if (reason === 'DEADLINE_EXCEEDED') this.timedOut += 1;
       return;
     }
@@ -124,7 +130,7 @@ export class Client {
         : status === 503 && retryAfter === null
           ? '503 without Retry-After'
           : `${status} ${reason}`;
-    this.odd.push({ at: begin, request, what });
+    this.odd.push({ at: begin, end, request, what });
   }
 }
 

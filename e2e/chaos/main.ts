@@ -28,6 +28,7 @@ const TESTED = [
   'scripts',
   'services',
 ];
+const CHANGES = ' and changes';
 const PAGE = fileURLToPath(new URL('../../docs/reliability.md', import.meta.url));
 
 const { values } = parseArgs({
@@ -106,7 +107,10 @@ async function main(): Promise<number> {
   const bench = new Bench({ replicas, without });
   const interrupt = (): void => void bench.close().finally(() => process.exit(130));
   process.once('SIGINT', interrupt).once('SIGTERM', interrupt);
-  const kept = new KeptResults(values.resume, { replicas, without: without ?? null, commit: commitOf() });
+  const commit = commitOf();
+  if (values.resume !== undefined && commit.endsWith(CHANGES))
+    throw new Error('--resume is for committed code only: nobody could say of what its results are');
+  const kept = new KeptResults(values.resume, { replicas, without: without ?? null, commit });
   const { results } = kept;
   const isWhole = values.fault.length === 0 && without === undefined;
   const command = `npm run chaos -- --runs ${runs} --seed ${seed} --replicas ${replicas}`;
@@ -133,13 +137,16 @@ async function main(): Promise<number> {
   return results.some(({ isBroken }) => isBroken) ? 2 : 0;
 }
 
-/** The last commit that changed what is under test, or how it is judged; `unknown` outside of a repository, and marked where something is not committed. */
+/**
+ * The last commit that changed what is under test, or how it is judged; `unknown` outside of a repository, and marked where something is
+ * not committed, new files too.
+ */
 function commitOf(): string {
   const cwd = fileURLToPath(new URL('../..', import.meta.url));
   const git = (...args: string[]): string =>
     execFileSync('git', [...args, '--', ...TESTED], { cwd, encoding: 'utf8' }).trim();
   try {
-    return `${git('log', '-1', '--format=%h')}${git('status', '--porcelain', '-uno') === '' ? '' : ' and changes'}`;
+    return `${git('log', '-1', '--format=%h')}${git('status', '--porcelain') === '' ? '' : CHANGES}`;
   } catch {
     return 'unknown';
   }

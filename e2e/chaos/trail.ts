@@ -44,9 +44,10 @@ const MOST_HANDOVERS = 6;
 export function checkHolders(rows: readonly TrailRow[]): Violation[] {
   const last = new Map<string, string>();
   const handovers = new Map<string, number>();
-  for (const { consumer, table, course, who } of rows) {
+  for (const { consumer, table, course, who, line: from } of rows) {
     if (table !== 'inbox' && table !== 'outbox') continue;
-    const line = `${table} of ${consumer}, course ${course}`;
+    // The events of each source are taken under a lease of their own.
+    const line = `${table} of ${consumer}, course ${course}${from && `, ${from}`}`;
     if ((last.get(line) ?? who) !== who) handovers.set(line, (handovers.get(line) ?? 0) + 1);
     last.set(line, who);
   }

@@ -24,6 +24,8 @@ export interface Begun {
 
 const SETTLE_MS = 30_000;
 const IMPORT_MS = 60_000;
+/** A process that the fault has hit may be away for a moment once more. */
+const INTEGRITY_TRIES = 5;
 
 /** Waits until every event of these courses has taken effect everywhere, or it takes too long: then the rows will say what is missing. */
 export async function settle(system: ChaosSystem, courses: readonly string[]): Promise<void> {
@@ -144,15 +146,22 @@ async function checkDocuments(api: Api, nodes: ReadonlyMap<string, ShownNode>): 
 /** The check that operators have: every hash, tree, log row and body of the course. */
 export async function checkIntegrity(system: ChaosSystem, course: string): Promise<Violation[]> {
   const { facts } = system;
-  const answer = await fetch(`${facts.processes.versioning.url}/integrity?course=${course}`, {
-    method: 'POST',
-    headers: { authorization: `Bearer ${facts.opsToken}` },
-  });
-  const report = (await answer.json()) as { done?: boolean; problemCount?: number; problems?: unknown[] };
-  if (answer.ok && report.done && report.problemCount === 0) return [];
-  return [
-    { kind: 'wrong', what: `integrity check of ${course}: ${answer.status} ${JSON.stringify(report).slice(0, 500)}` },
-  ];
+  for (let tries = 1; ; tries += 1) {
+    try {
+      const answer = await fetch(`${facts.processes.versioning.url}/integrity?course=${course}`, {
+        method: 'POST',
+        headers: { authorization: `Bearer ${facts.opsToken}` },
+      });
+      const report = (await answer.json()) as { done?: boolean; problemCount?: number; problems?: unknown[] };
+      if (answer.ok && report.done && report.problemCount === 0) return [];
+      const found = `${answer.status} ${JSON.stringify(report).slice(0, 500)}`;
+      if (answer.ok || tries === INTEGRITY_TRIES)
+        return [{ kind: 'wrong', what: `integrity check of ${course}: ${found}` }];
+    } catch (error) {
+      if (tries === INTEGRITY_TRIES) throw error;
+    }
+    await sleep(1_000);
+  }
 }
 
 /** Every import that was taken has ended, as one course with all that its archive held; the ids of those courses. */
@@ -161,17 +170,22 @@ export async function verifyImports(
   runs: readonly ImportRun[],
 ): Promise<Violation[]> {
   const found = await atOnce(runs, async ({ id, importId, outcome }): Promise<Violation[]> => {
-    const courses = await api.all<{ id: string; title: string }>(`/courses?query=${id}`);
-    const mine = courses.filter(({ title }) => title === id);
+    const ofItsName = async (): Promise<number> => {
+      const courses = await api.all<{ id: string; title: string }>(`/courses?query=${id}`);
+      return courses.filter(({ title }) => title === id).length;
+    };
     if (importId === null) {
+      const made = await ofItsName();
       // Refused, which is judged as an answer too, or never answered.
-      if (outcome === 'refused' && mine.length > 0)
-        return [{ kind: 'resurrected', what: `import ${id} was refused and made ${mine.length} courses` }];
-      return mine.length > 1 ? [{ kind: 'doubled', what: `import ${id} made ${mine.length} courses` }] : [];
+      if (outcome === 'refused' && made > 0)
+        return [{ kind: 'resurrected', what: `import ${id} was refused and made ${made} courses` }];
+      return made > 1 ? [{ kind: 'doubled', what: `import ${id} made ${made} courses` }] : [];
     }
     const { state, job } = await endOf(api, importId);
     if (job === undefined) return [{ kind: 'lost', what: `import ${id} (${importId}) is not done: ${state}` }];
-    return verifyImport({ system, api }, id, job);
+    const found = await verifyImport({ system, api }, id, job);
+    const made = await ofItsName();
+    return made === 1 ? found : [...found, { kind: 'doubled', what: `import ${id} made ${made} courses` }];
   });
   return found.flat();
 }

@@ -59,6 +59,10 @@ export class Writer {
     this.lessons = [...options.course.lessons];
   }
 
+  get name(): string {
+    return this.options.name;
+  }
+
   async run(): Promise<void> {
     while (!this.options.isStopped()) {
       await this.step();

@@ -1,4 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
+import { checkAnswers, type Answered } from '../chaos/answers.js';
 import { checkBodies } from '../chaos/bodies.js';
 import { checkCourse, type CourseHistory } from '../chaos/checker.js';
 import type { Attempt, Log, Read, Write } from '../chaos/history.js';
@@ -170,6 +171,36 @@ describe('the checker of histories', () => {
       'lost: l in c : z was read, and is in no log',
     ]);
   });
+
+  it('finds a read that goes back behind what was read before, also when nobody was told of that', () => {
+    const unknown = write('b', 20, 30, { outcome: 'unknown', commit: null, etag: null });
+    const history = { writes: [two[0]!, unknown], logs: [log('Create', 'a', 'b')] };
+    expect(verdict({ ...history, reads: [read('a', 25), read('b', 40)] })).toEqual([]);
+    expect(verdict({ ...history, reads: [read('b', 40), read('a', 50)] })).toEqual([
+      'stale: l in c : read as of a, after b was read',
+    ]);
+  });
+
+  it('finds a write that was refused although the state that it named was the present one', () => {
+    const refused = (ifMatch: string, end: number): Write =>
+      write('r', end - 5, end, { ifMatch, outcome: 'refused', commit: null, attempts: [attempt(end - 5, end, 412)] });
+    const logs = [log('Create', 'a', 'b')];
+    const initial = new Map([['body l', 'first']]);
+    for (const rightly of [
+      refused('first', 40),
+      refused('body of a', 40),
+      refused('body of a', 21),
+      refused('who knows', 40),
+    ])
+      expect(verdict({ writes: [...two, rightly], initial, logs })).toEqual([]);
+    const wrongly = 'was refused for naming';
+    expect(verdict({ writes: [...two, refused('body of b', 40)], initial, logs })).toEqual([
+      `stale: save r of l in c  ${wrongly} body of b, which nothing had followed`,
+    ]);
+    expect(verdict({ writes: [...two, refused('body of a', 15)], initial, logs })).toEqual([
+      `stale: save r of l in c  ${wrongly} body of a, which nothing had followed`,
+    ]);
+  });
 });
 
 describe('the model of a course', () => {
@@ -245,6 +276,46 @@ describe('the checker of bodies', () => {
   });
 });
 
+describe('the checker of answers', () => {
+  const odd = (at: number, end: number, what = 'no answer (ECONNRESET)') => ({ at, end, request: 'GET /x', what });
+  const verdictOn = (answered: Partial<Answered>): string[] =>
+    checkAnswers({
+      ...{ clients: [], writes: [], writers: [], injectedAt: 100, readyAt: 200, wellAt: 220, mayBeSilent: false },
+      ...answered,
+    }).map(({ kind, what }) => `${kind}: ${what}`);
+
+  it('lets silence pass while the gateway is the victim, and at no other time', () => {
+    const clients = [{ odd: [odd(90, 110), odd(150, 160, '200 too late')], putOffs: [] }];
+    expect(verdictOn({ clients, mayBeSilent: true })).toEqual([]);
+    expect(verdictOn({ clients })).toEqual(['answer: 1 × no answer (ECONNRESET)', 'answer: 1 × 200 too late']);
+    for (const at of [50, 250])
+      expect(verdictOn({ clients: [{ odd: [odd(at, at + 5)], putOffs: [] }], mayBeSilent: true })).toHaveLength(1);
+    expect(verdictOn({ clients: [{ odd: [odd(150, 160, '500 INTERNAL')], putOffs: [] }], mayBeSilent: true })).toEqual([
+      'answer: 1 × 500 INTERNAL',
+    ]);
+  });
+
+  it('demands that everybody is served and works again when all is well', () => {
+    const served = { clients: [{ odd: [], putOffs: [150, 210] }], writers: ['w1'] };
+    expect(verdictOn({ ...served, writes: [write('w1-7', 230, 240)] })).toEqual([]);
+    expect(verdictOn({ ...served, clients: [{ odd: [], putOffs: [230] }], writes: [write('w1-7', 230, 240)] })).toEqual(
+      ['answer: 1 × 503 when all was well again'],
+    );
+    for (const writes of [[], [write('w1-7', 150, 240)], [write('w10-7', 230, 240)]])
+      expect(verdictOn({ ...served, writes })).toEqual(['answer: w1 got nothing done when all was well again']);
+    expect(verdictOn({ ...served, wellAt: undefined })).toEqual([]);
+  });
+
+  it('finds a write with a key that was never answered for good', () => {
+    const attempts = [attempt(0, 10, null), { ...attempt(20, 30, 409), reason: 'IN_PROGRESS' }];
+    const open = write('w1-1', 0, 0, { isKeyed: true, outcome: 'unknown', attempts });
+    expect(verdictOn({ writes: [open] })).toEqual([
+      'answer: save w1-1 was sent 2 times, in the end with 409 IN_PROGRESS',
+    ]);
+    expect(verdictOn({ writes: [{ ...open, isKeyed: false }] })).toEqual([]);
+  });
+});
+
 describe('the checker of effects', () => {
   const inbox = (value: number, line = 'versioning one'): TrailRow => ({
     consumer: 'catalog',
@@ -274,8 +345,10 @@ describe('the checker of effects', () => {
     const taken = (whos: string[]): string[] =>
       checkHolders(whos.map((who, n) => ({ ...inbox(n + 1), who }))).map(({ kind, what }) => `${kind}: ${what}`);
     expect(taken(['one', 'one', 'two', 'two', 'one', 'one'])).toEqual([]);
+    const turns = ['one', 'two', 'one', 'two', 'one', 'two', 'one', 'two'];
+    expect(checkHolders(turns.map((who, n) => ({ ...inbox(n + 1, `${who}'s source`), who })))).toEqual([]);
     expect(taken(['one', 'two', 'one', 'two', 'one', 'two', 'one', 'two'])).toEqual([
-      'shared: inbox of catalog, course c: passed from one process to another 7 times',
+      'shared: inbox of catalog, course c, versioning one: passed from one process to another 7 times',
     ]);
   });
 

@@ -8,6 +8,7 @@ import type { Database, Sql, TxSql } from './sql.js';
 import { currentTraceparent } from './telemetry.js';
 
 const statements = {
+  oneMoment: { name: 'outbox_one_moment', text: 'SET TRANSACTION ISOLATION LEVEL REPEATABLE READ' },
   enqueue: {
     name: 'outbox_enqueue',
     text: `WITH taken AS (
@@ -128,7 +129,8 @@ export function eventSourceService(database: Database, readState: StateReader, c
       },
       async getState(request) {
         return database.tx(async (sql) => {
-          // The counter first: a state that is newer than its watermark only makes an event take effect on what already has it.
+          // As of one moment: a state newer than its number would be taken back by the events between them.
+          await sql.rows(statements.oneMoment);
           const [mark] = await sql.rows<{ n: number }>(statements.watermark, [request.courseId]);
           const state = await readState(sql, request.courseId);
           if (state === undefined) throw new AppError('not_found', 'COURSE_NOT_FOUND', { courseId: request.courseId });

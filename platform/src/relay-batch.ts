@@ -46,11 +46,18 @@ export function isFull(batch: readonly Row[]): boolean {
   return batch.length === batchSize || (batch.at(-1)?.upto ?? 0) >= batchBytes;
 }
 
-/** Publishes a batch, never two events of one course at once, and marks what arrived. */
+/** Where a batch goes, and whether it is still this process that sends it. */
+interface Sending {
+  readonly connection: NatsConnection;
+  readonly source: string;
+  readonly isHeld: () => boolean;
+}
+
+/** Publishes a batch, never two events of one course at once, and marks what arrived. Stops as soon as the lease is another's. */
 export async function publishBatch(
   client: pg.Pool,
   rows: readonly Row[],
-  to: { readonly connection: NatsConnection; readonly source: string },
+  to: Sending,
 ): Promise<{ sent: number; failure?: unknown }> {
   if (rows.length === 0) return { sent: 0 };
   const js = jetStreamOf(to.connection);
@@ -60,6 +67,8 @@ export async function publishBatch(
   const worker = async (): Promise<void> => {
     for (let own = courses.pop(); own !== undefined; own = courses.pop()) {
       for (const row of own) {
+        // After a pause the events may stand in the stream already, before newer ones.
+        if (!to.isHeld()) return;
         try {
           await publishOne(js, row, to.source);
           sent.push(row.id);
@@ -75,7 +84,7 @@ export async function publishBatch(
     await client.query({
       ...patience,
       name: 'relay_mark',
-      text: 'UPDATE outbox SET sent_at = now() WHERE id = ANY($1::bigint[])',
+      text: 'UPDATE outbox SET sent_at = now() WHERE id = ANY($1::bigint[]) AND sent_at IS NULL',
       values: [sent],
     });
   }

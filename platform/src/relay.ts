@@ -120,8 +120,10 @@ class PgRelay implements Relay {
     lease.signal.addEventListener('abort', end);
     this.lease = lease;
     this.isAsked = true;
+    // What an earlier lease saw of the stream another process may have mended since.
+    this.damagedSince = undefined;
     try {
-      while (lease.isHeld()) await this.turn();
+      while (lease.isHeld()) await this.turn(lease);
     } catch (error) {
       this.options.logger.warn({ err: error }, 'relay paused');
     } finally {
@@ -131,8 +133,9 @@ class PgRelay implements Relay {
   }
 
   /** One batch, if there may be any, else a pause: what is enqueued from here on is either in the batch or ends the pause. */
-  private async turn(): Promise<void> {
+  private async turn(lease: Lease): Promise<void> {
     const { nats, pool, source, logger } = this.options;
+    const isHeld = (): boolean => lease.isHeld();
     if (nats.isUp() && performance.now() - this.lastLook > lookEveryMs) await this.lookAfterStream();
     if (!this.isAsked) return this.pause(lookEveryMs);
     const rest = lingerMs - (performance.now() - this.lastBatch);
@@ -143,7 +146,8 @@ class PgRelay implements Relay {
     this.noteAge(batch[0] ? Date.now() - batch[0].occurred_at.getTime() : 0);
     if (batch.length === 0) return;
     if (!nats.isUp()) return this.again();
-    const { sent, failure } = await publishBatch(pool, batch, { connection: await nats.connected, source });
+    const { sent, failure } = await publishBatch(pool, batch, { connection: await nats.connected, source, isHeld });
+    if (!isHeld()) return;
     if (failure === undefined) {
       this.damagedSince = undefined;
       if (sent === batch.length) this.noteAge(0);

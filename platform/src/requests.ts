@@ -11,7 +11,7 @@ const statements = {
     name: 'request_try_lock',
     text: 'SELECT pg_try_advisory_xact_lock(hashtextextended($1::text, 0)) AS locked',
   },
-  // Whoever only asks excludes who works on it, and no other asker: one whose process died may still hold the lock.
+  // Whoever only asks keeps nobody out: the lock is shared, and gone with its statement. A process that is paused here holds nothing.
   tryLockToRead: {
     name: 'request_try_lock_to_read',
     text: 'SELECT pg_try_advisory_xact_lock_shared(hashtextextended($1::text, 0)) AS locked',
@@ -78,20 +78,15 @@ export function requestService(
     RequestServiceDefinition,
     { recall: only(...askers) },
     {
-      async recall(request) {
-        return database.tx(async (sql) => {
-          const of = [lockKey(request.actor, request.key)];
-          const [lock] = await sql.rows<{ locked: boolean }>(statements.tryLockToRead, of);
-          const [row] = await sql.rows<RequestRow>(statements.find, [request.actor, request.key]);
-          if (row !== undefined) {
-            return row.fingerprint === request.fingerprint
-              ? { outcome: RecallOutcome.DONE, result: row.result }
-              : { outcome: RecallOutcome.MISMATCH };
-          }
-          if (!lock?.locked || (await isOpen(sql, request.actor, request.key)))
-            return { outcome: RecallOutcome.IN_FLIGHT };
-          return { outcome: RecallOutcome.NONE };
-        });
+      async recall({ actor, key, fingerprint }) {
+        // In this order, and each by itself: what ends after the look at the lock is found by the look at the row.
+        const [lock] = await database.rows<{ locked: boolean }>(statements.tryLockToRead, [lockKey(actor, key)]);
+        const isAtWork = !lock?.locked || (await isOpen(database, actor, key));
+        const [row] = await database.rows<RequestRow>(statements.find, [actor, key]);
+        if (row === undefined) return { outcome: isAtWork ? RecallOutcome.IN_FLIGHT : RecallOutcome.NONE };
+        return row.fingerprint === fingerprint
+          ? { outcome: RecallOutcome.DONE, result: row.result }
+          : { outcome: RecallOutcome.MISMATCH };
       },
     },
   );

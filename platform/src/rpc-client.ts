@@ -87,6 +87,7 @@ function makeMethod(to: Peer, service: ServiceDefinition, method: MethodDefiniti
   if (method.responseStream) {
     return (request: unknown, options: CallOptions): AsyncIterable<unknown> => {
       const open = (replica: Replica): ClientReadableStream<unknown> => {
+        expectCaller(to.peer, options);
         const { metadata, deadline } = prepare(options);
         const message = partial(request);
         return replica.client.makeServerStreamRequest(path, requestSerialize, responseDeserialize, message, metadata, {
@@ -99,6 +100,7 @@ function makeMethod(to: Peer, service: ServiceDefinition, method: MethodDefiniti
   return (input: unknown, options: CallOptions): Promise<unknown> => {
     const attempt = (replica: Replica): Promise<unknown> =>
       new Promise((resolve, reject) => {
+        expectCaller(to.peer, options);
         const { metadata, deadline } = prepare(options);
         const cancel = (): void => call.cancel();
         const done = (error: ServiceError | null, response?: unknown): void => {
@@ -137,6 +139,11 @@ function makeMethod(to: Peer, service: ServiceDefinition, method: MethodDefiniti
       });
     return measured(`${service.fullName}/${method.name}`, () => withRetries({ ...to, repeatable, options }, attempt));
   };
+}
+
+/** Nothing goes out for a caller who has left: a process that was paused reads requests that were given up long ago. */
+function expectCaller(peer: string, { call }: CallOptions): void {
+  if (call?.signal?.aborted) throw new AppError('deadline_exceeded', 'DEADLINE_EXCEEDED', { service: peer });
 }
 
 function prepare(options: CallOptions): { metadata: ReturnType<typeof toMetadata>; deadline: number } {

@@ -205,7 +205,10 @@ class Pulse {
 
 // The server cannot be reached, or Prisma waited in vain for a connection, a transaction or a lock.
 const passingCodes = new Set(
-  'ECONNREFUSED ECONNRESET ETIMEDOUT EPIPE ENOTFOUND P1001 P1002 P1008 P1017 P2024 P2028 P2034 P2037'.split(' '),
+  (
+    'ECONNREFUSED ECONNRESET ECONNABORTED ETIMEDOUT EPIPE ENOTFOUND EAI_AGAIN EHOSTUNREACH ENETUNREACH ' +
+    'P1001 P1002 P1008 P1017 P2024 P2028 P2034 P2037'
+  ).split(' '),
 );
 
 /** The same in the words of Prisma's driver adapter, which has no code for them. */
@@ -233,7 +236,7 @@ export function fromDriver(error: unknown): unknown {
     (typeof code === 'string' && passingCodes.has(code)) ||
     passingStates.test(sqlState(error) ?? '') ||
     passingKinds.has(adapterCause(error)?.kind) ||
-    /Connection terminated|timeout exceeded when trying to connect|Query read timeout|Client was closed|connection error and is not queryable/.test(
+    /Connection terminated|timeout exceeded when trying to connect|Query read timeout|Client was closed|after calling end on the pool|connection error and is not queryable/.test(
       error.message,
     );
   return passes

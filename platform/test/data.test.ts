@@ -1,10 +1,11 @@
 import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { RecallOutcome } from '@coursewright/proto/coursewright/common/v1/requests';
 import { commonPrunings, housekeeping, prune } from '@coursewright/platform/housekeeping';
 import { newId } from '@coursewright/platform/ids';
 import { createLeases } from '@coursewright/platform/leases';
 import { createLogger } from '@coursewright/platform/logger';
-import { rememberCommand, takeCommand } from '@coursewright/platform/requests';
+import { rememberCommand, requestService, takeCommand } from '@coursewright/platform/requests';
 import type { Command } from '@coursewright/platform/rpc-call';
 import { fromDriver, openDatabase, type PgDatabase, type Sql } from '@coursewright/platform/sql';
 import { eventually } from '@coursewright/platform/testing/eventually';
@@ -99,6 +100,17 @@ describe('the database port', () => {
     ]);
     expect(fromDriver(failure)).toMatchObject({ kind: 'unavailable', reason: 'DATABASE_UNAVAILABLE' });
   }, 20_000);
+
+  it.each(['ECONNREFUSED', 'EAI_AGAIN', 'EHOSTUNREACH', 'ENETUNREACH', 'ECONNABORTED'])(
+    'takes a server that the network does not reach for away (%s)',
+    (code) => {
+      expect(fromDriver(Object.assign(new Error(code), { code }))).toMatchObject({
+        kind: 'unavailable',
+        reason: 'DATABASE_UNAVAILABLE',
+        details: { retryAfterSeconds: 2 },
+      });
+    },
+  );
 
   it('keeps a transaction whose process works for long without a statement', async () => {
     const kept = await database.tx(async (sql) => {
@@ -209,6 +221,20 @@ describe('the database port', () => {
       fail(new Error('crash'));
       await expect(first).rejects.toThrow('crash');
       expect(await database.tx((sql) => takeCommand(sql, actor, own))).toEqual({ state: 'fresh' });
+    });
+
+    it('are free while somebody only asks what became of them, however long that takes', async () => {
+      const own = command();
+      let goOn: ((isOpen: boolean) => void) | undefined;
+      const isOpen = (): Promise<boolean> => new Promise((resolve) => (goOn = resolve));
+      const recall = requestService(database, [], isOpen).handlers['recall'] as (
+        request: object,
+      ) => Promise<{ outcome: RecallOutcome }>;
+      const asked = recall({ actor: actor.sub, key: own.id, fingerprint: own.fingerprint });
+      await eventually(() => expect(goOn).toBeDefined());
+      expect(await database.tx((sql) => takeCommand(sql, actor, own))).toEqual({ state: 'fresh' });
+      goOn?.(false);
+      expect((await asked).outcome).toBe(RecallOutcome.NONE);
     });
 
     it('are forgotten when their time is over', async () => {

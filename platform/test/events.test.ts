@@ -3,10 +3,10 @@ import { afterEach, describe, expect, it } from '@jest/globals';
 import { newId } from '@coursewright/platform/ids';
 import { headers } from '@nats-io/transport-node';
 import { registry } from '@coursewright/platform/metrics';
-import { managerOf, streamOf } from '@coursewright/platform/nats';
-import { createOutbox } from '@coursewright/platform/outbox';
+import { ensureStream, managerOf, streamOf } from '@coursewright/platform/nats';
+import { createOutbox, eventSourceService } from '@coursewright/platform/outbox';
 import { readEvent } from '../src/consume-batch.js';
-import { isFull, takeBatch, unsentText } from '../src/relay-batch.js';
+import { isFull, publishBatch, takeBatch, unsentText } from '../src/relay-batch.js';
 import { eventually } from '@coursewright/platform/testing/eventually';
 import { hasOwn, startOwnNats } from './support/own-servers.js';
 import { Pair } from './support/pair.js';
@@ -114,6 +114,23 @@ describe('events', () => {
     const batch = await takeBatch(pair.sourceDb.pool);
     expect(batch.map(({ seq }) => seq)).toEqual(Array.from({ length: 500 }, (_, n) => n + 11));
     expect(isFull(batch)).toBe(true);
+  });
+
+  it('are sent no further by a process that holds the lease no more, and their marks are left as another set them', async () => {
+    await open();
+    for (const what of ['one', 'two', 'three']) await pair.say(course, what);
+    const { pool } = pair.sourceDb;
+    const batch = await takeBatch(pool);
+    const connection = await pair.nats.connected;
+    await ensureStream(connection, pair.source);
+    await pool.query(`UPDATE outbox SET sent_at = '2000-01-01' WHERE seq = 1`);
+    let asked = 0;
+    const sent = await publishBatch(pool, batch, { connection, source: pair.source, isHeld: () => (asked += 1) <= 2 });
+    expect(sent).toEqual({ sent: 2 });
+    const { rows } = await pool.query<{ year: string }>(
+      `SELECT coalesce(extract(year FROM sent_at)::text, 'waits') AS year FROM outbox ORDER BY seq`,
+    );
+    expect(rows.map(({ year }) => year)).toEqual(['2000', String(new Date().getFullYear()), 'waits']);
   });
 
   it('that wait are found by an index, in a database that is new as in one that has kept much', async () => {
@@ -260,6 +277,22 @@ describe('events', () => {
     expect(await pair.heard(course)).toEqual(['state']);
     const { rows } = await pair.ownDb.pool.query<{ epoch: string }>('SELECT epoch FROM inbox');
     expect(rows).toEqual([{ epoch: 'restored' }]);
+  });
+
+  it('are in the state of their course up to its number, whatever happens while it is read', async () => {
+    await open();
+    await pair.say(course, 'one');
+    const count = { name: 't_said', text: 'SELECT count(*)::int AS said FROM outbox WHERE course_id = $1::uuid' };
+    const source = eventSourceService(
+      pair.sourceDb,
+      async (sql) => {
+        await pair.say(course, 'two');
+        return (await sql.rows<{ said: number }>(count, [course]))[0];
+      },
+      ['own'],
+    );
+    const getState = source.handlers['getState'] as (request: { courseId: string }) => Promise<unknown>;
+    expect(await getState({ courseId: course })).toMatchObject({ seq: 1, state: { said: 1 } });
   });
 
   it('are published by one replica at a time, and by the next one when that stops', async () => {

@@ -129,6 +129,20 @@ describe('gRPC', () => {
     await eventually(() => expect(seen?.signal.aborted).toBe(true));
   });
 
+  it('sends nothing for a caller who has left', async () => {
+    let calls = 0;
+    answer = async () => {
+      calls += 1;
+      return {};
+    };
+    const call = { token, requestId: 'r', signal: AbortSignal.abort() };
+    const gone = { kind: 'deadline_exceeded', details: { service: 'test' } };
+    await expect(channel.client(RequestServiceDefinition).recall({}, { call })).rejects.toMatchObject(gone);
+    const bodies = channel.client(ContentServiceDefinition).getBodies({ hashes: ['a'] }, { call });
+    await expect(bodies[Symbol.asyncIterator]().next()).rejects.toMatchObject(gone);
+    expect(calls).toBe(0);
+  });
+
   it('streams both ways, errors included', async () => {
     const client = channel.client(ContentServiceDefinition);
     const hashes = Array.from({ length: 500 }, (_, index) => `h${index}`);

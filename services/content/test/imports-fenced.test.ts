@@ -276,20 +276,36 @@ describe('an attempt that was paused for longer than its lease', () => {
 });
 
 describe('an import that ends its process', () => {
-  it('is given up when it did so twice, with the reason, and the attempts are counted before the work', async () => {
+  it('is given up when it did so four times in a row, with the reason, and the attempts are counted before the work', async () => {
     const { job } = await start(streamOf(await bigCourse(1)));
     const spoolId = await spool.id();
-    for (const attempts of [1, 2]) {
+    for (const attempts of [1, 2, 3, 4]) {
       const claim = { holder: newId(), spoolId, ms: 60_000, except: [], onlyFresh: false };
       expect(await imports.claim(claim)).toMatchObject({ id: job.id, attempts });
       await expire(job.id);
     }
     await process();
-    expect(await ended(job.id)).toMatchObject({
-      state: 'failed',
-      error: { reason: 'IMPORT_GAVE_UP', message: 'the import ended its process 2 times; its archive is to blame' },
-    });
+    const message =
+      '4 attempts in a row ended with their process and got nowhere; the archive is likely to be the cause';
+    expect(await ended(job.id)).toMatchObject({ state: 'failed', error: { reason: 'IMPORT_GAVE_UP', message } });
     await eventually(async () => expect(await files(job.id)).toEqual([]));
+  });
+
+  it('is not counted when it had to wait, even if that could not be written down at once', async () => {
+    const { job } = await start(streamOf(await bigCourse(1)));
+    const away = new AppError('unavailable', 'DATABASE_UNAVAILABLE');
+    let [steps, tries] = [0, 0];
+    const flaky = Object.assign(Object.create(imports) as Imports, {
+      release: (...args: Parameters<Imports['release']>) =>
+        (tries += 1) < 3 ? Promise.reject(away) : imports.release(...args),
+    });
+    const versioning = Object.assign(Object.create(fakes) as FakeServices, {
+      applyStep: (...args: Parameters<Versioning['applyStep']>) =>
+        (steps += 1) === 1 ? Promise.reject(away) : fakes.applyStep(...args),
+    });
+    await process({ imports: flaky, versioning, retryMs: 10 });
+    await eventually(() => expect(tries).toBe(3));
+    expect(await ended(job.id)).toMatchObject({ state: 'done', token: 2, attempts: 1 });
   });
 
   it('runs alone the second time, so that no other one is taken for it', async () => {

@@ -2,6 +2,7 @@ import { AppError, isTransient, toAppError } from '@coursewright/platform/errors
 import { isId } from '@coursewright/platform/ids';
 import type { Logger } from '@coursewright/platform/logger';
 import type { Part } from '@coursewright/platform/run';
+import { sleepUnless } from '@coursewright/platform/sleep';
 import { emptyReport, type ImportReport } from '../domain/import-report.js';
 import { dropImport, forgetFailedImports } from './drop-imports.js';
 import type { ImportJob } from './ports.js';
@@ -36,8 +37,14 @@ const FULL_FACTOR = 10;
 const SWEEP_MS = 60 * 60 * 1000;
 /** Files older than this are of no upload that is under way: the gateway gives one 10 minutes. */
 const LEFTOVER_MS = 60 * 60 * 1000;
-/** So many times an import may end its process without getting on; then it is the import's fault. */
-const MAX_ATTEMPTS = 2;
+/**
+ * So many attempts in a row may end with their process and without getting on; then it is the import's fault. One or two may meet
+ * processes that were killed or paused for other reasons.
+ */
+const MAX_ATTEMPTS = 4;
+/** How often an attempt that has to wait tries to say so, and for how long: unsaid, it counts as one that ended with its process. */
+const RELEASE_MS = 1_000;
+const MOST_RELEASES = 120;
 
 /**
  * Takes up imports that nobody works on, at most two at once; those of a process that died are taken up when their lease of 10 s
@@ -130,14 +137,14 @@ async function workOn(deps: RunnerDeps, job: ImportJob, stopping: AbortSignal): 
   }, leaseMs / 3);
   try {
     if (job.attempts > MAX_ATTEMPTS) {
-      const message = `the import ended its process ${MAX_ATTEMPTS} times; its archive is to blame`;
+      const message = `${MAX_ATTEMPTS} attempts in a row ended with their process and got nowhere; the archive is likely to be the cause`;
       throw new AppError('unprocessable', 'IMPORT_GAVE_UP', { attempts: MAX_ATTEMPTS }, { message });
     }
     await runImport(deps, job, AbortSignal.any([stopping, lost.signal]), report);
     await spool.remove(job.id);
     logger.info({ importId: job.id, read: report.read, losses: report.lossCount }, 'import finished');
   } catch (error) {
-    await giveBack(deps, job, { error, report }).catch((failure: unknown) => {
+    await giveBack(deps, job, { error, report }, stopping).catch((failure: unknown) => {
       // The lease runs out by itself; then somebody takes it up again.
       logger.warn({ err: failure, importId: job.id }, 'cannot write down how an import ended');
     });
@@ -151,6 +158,7 @@ async function giveBack(
   deps: RunnerDeps,
   job: ImportJob,
   end: { readonly error: unknown; readonly report: ImportReport },
+  stopping: AbortSignal,
 ): Promise<void> {
   const known = toAppError(end.error);
   const what = { importId: job.id, token: job.token, reason: known.reason };
@@ -160,7 +168,7 @@ async function giveBack(
   }
   if (isTransient(known) || known.reason === 'IN_PROGRESS') {
     deps.logger.warn(what, 'import waits');
-    await deps.imports.release(job, delayOf(known, deps.retryMs ?? RETRY_MS));
+    await release(deps, job, delayOf(known, deps.retryMs ?? RETRY_MS), stopping);
     return;
   }
   if (known.kind === 'internal') deps.logger.error({ err: end.error, cause: known.cause, ...what }, 'import failed');
@@ -169,6 +177,19 @@ async function giveBack(
   if (!(await deps.imports.fail(job, { reason: known.reason, message: message.slice(0, 1000) }, end.report))) return;
   await deps.spool.remove(job.id);
   await dropNow(deps, job);
+}
+
+/** Says that an attempt waits, again while the database is what it waits for. */
+async function release(deps: RunnerDeps, job: ImportJob, delayMs: number, stopping: AbortSignal): Promise<void> {
+  for (let tries = 1; ; tries += 1) {
+    try {
+      await deps.imports.release(job, delayMs);
+      return;
+    } catch (error) {
+      if (!isTransient(toAppError(error)) || stopping.aborted || tries >= MOST_RELEASES) throw error;
+    }
+    await sleepUnless(stopping, RELEASE_MS);
+  }
 }
 
 function delayOf(error: AppError, retryMs: number): number {
