@@ -8,7 +8,7 @@ export interface Answered {
   /** Names of the writers; the ids of their writes begin with them. */
   readonly writers: readonly string[];
   readonly injectedAt: number;
-  /** When something was last seen that was not ready. */
+  /** When everything was first seen to be ready again. */
   readonly readyAt: number;
   /** From when on it was known that everything is well again; undefined when it never was. */
   readonly wellAt: number | undefined;

@@ -93,7 +93,7 @@ export async function runDrill(system: ChaosSystem, fault: Fault, seed: number):
   }
   const mayBeSilent = fault.touches.some((it) => it === 'gateway' || it === 'everything');
   const { clients, writers, journal } = load;
-  const readyAt = recovered.readyMs === null ? Infinity : observer.lastNotReady.at;
+  const readyAt = recovered.readyMs === null ? Infinity : observer.readySince;
   const answered = { clients, writers, writes: journal.writes, injectedAt, readyAt, wellAt, mayBeSilent };
   const violations = [...recovered.violations, ...checkAnswers(answered), ...(await judgeAll(system, begun, load))];
   const stale = longestStaleness(observer.marks.filter(({ at }) => at >= injectedAt));

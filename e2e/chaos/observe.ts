@@ -122,6 +122,7 @@ export class Observer {
   readonly marks: Mark[] = [];
   private notReady: { at: number; what: string } = { at: 0, what: '' };
   private readyLooks = 0;
+  private firstReady = Infinity;
   private isOver = false;
   private readonly work: Promise<unknown>;
 
@@ -166,6 +167,11 @@ export class Observer {
     return this.readyLooks;
   }
 
+  /** The first of those looks; never, when there is none. */
+  get readySince(): number {
+    return this.readyLooks === 0 ? Infinity : this.firstReady;
+  }
+
   async close(): Promise<void> {
     this.isOver = true;
     await this.work;
@@ -204,8 +210,10 @@ export class Observer {
       }),
     );
     const what = states.filter((state) => state !== '').join(', ');
-    if (what === '') this.readyLooks += 1;
-    else {
+    if (what === '') {
+      if (this.readyLooks === 0) this.firstReady = performance.now();
+      this.readyLooks += 1;
+    } else {
       this.readyLooks = 0;
       this.notReady = { at: performance.now(), what };
     }
