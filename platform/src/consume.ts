@@ -38,7 +38,7 @@ interface Feed {
 /**
  * Takes all events of one source and hands them to the inbox in batches, each of the source's partitions at one replica at a time.
  * JetStream only brings them sooner: what it loses, the source's watermarks bring when a partition is taken over, whenever a durable was
- * lost, after each reconnect and every 5 minutes.
+ * lost (as by a restart of the server) and every 5 minutes.
  */
 export function createConsumer(options: ConsumerOptions): EventConsumer {
   return new PartitionedConsumer(options);

@@ -9,7 +9,7 @@ import { sleepUnless } from './sleep.js';
 /** What only one replica may do at a time, while this one may. */
 export interface Lease {
   readonly name: string;
-  /** Rises with each holder. */
+  /** Rises with each holder, for who reads a log. It is no fence: each write has its own (docs/decisions/0025). */
   readonly token: number;
   /** Whether the last holder ended without giving it back: what that one had under way may still come to light. */
   readonly wasLost: boolean;

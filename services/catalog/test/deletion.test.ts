@@ -112,7 +112,9 @@ describe('deleting a course', () => {
 
   it('never marks a course that was opened again meanwhile, however slow its process was', async () => {
     const [first, slow] = [gate(), gate()];
-    world.onClose = async ({ closed }) => {
+    const turns: number[] = [];
+    world.onClose = async ({ closed, turn }) => {
+      turns.push(turn);
       if (closed) {
         isClosed = true;
         first.open();
@@ -128,6 +130,9 @@ describe('deleting a course', () => {
     await refused;
     expect([isClosed, await isDeleted(), await intents()]).toEqual([false, false, 0]);
     expect(await events()).toEqual(['course-created']);
+    // By these the repository knows that what the slow one sends comes too late.
+    expect(turns[0]).toBeGreaterThan(0);
+    expect(turns[1]).toBeGreaterThan(turns[0]!);
   });
 
   it('waits for versioning with its intent while that is away', async () => {

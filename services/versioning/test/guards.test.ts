@@ -69,6 +69,16 @@ describe('a closed course', () => {
     expect((await integrityOf(service.sibling(), courseId)).problems).toEqual([]);
   });
 
+  it('is what the last one in charge made it, whatever an earlier one sends then', async () => {
+    const { tree } = await close({ turn: 10 });
+    await expectRefusal(close({ closed: false, turn: 9 }), 'conflict', 'IN_PROGRESS');
+    await expectRefusal(commit([setFields(unit, { title: 'x' })]), 'conflict', 'COURSE_CLOSED');
+    expect(await close({ closed: false, turn: 10 })).toEqual({ tree, closed: false });
+    expect(await close({ closed: false, turn: 11 })).toEqual({ tree, closed: false });
+    await expectRefusal(close({ turn: 10 }), 'conflict', 'IN_PROGRESS');
+    expect((await commit([setFields(unit, { title: 'Open' })])).unchanged).toBe(false);
+  });
+
   it('stays open when its tree is not the one that was seen, and says which it has', async () => {
     const { tree } = await service.client.getCourse({ courseId }, author);
     const made = await commit([setFields(unit, { title: 'Meanwhile' })]);

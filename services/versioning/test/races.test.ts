@@ -181,6 +181,7 @@ describe('P3: no lost update', () => {
           courseId,
           expectedTree: seen.commit.root,
           closed: true,
+          turn: 0,
         }).then(
           ({ tree }) => tree,
           (error: { reason: string }) => error.reason,
@@ -196,16 +197,16 @@ describe('P3: no lost update', () => {
         expect(counts).toEqual({ closed: 30 });
         expect([at.commit.root, now.commit.root]).toEqual([seen.commit.root, seen.commit.root]);
       }
-      await closeCourse(service.deps, { courseId, expectedTree: '', closed: false });
+      await closeCourse(service.deps, { courseId, expectedTree: '', closed: false, turn: 0 });
     }
     // Whoever closes whatever is there sees the last of it.
     const [outcomes, { tree }] = await Promise.all([
       race(lessons.map((node, i) => input({ ops: [{ op: 'setBody', node, body: bodyHash((7 * i + 3) % 256) }] }))),
-      closeCourse(service.sibling(), { courseId, expectedTree: '', closed: true }),
+      closeCourse(service.sibling(), { courseId, expectedTree: '', closed: true, turn: 0 }),
     ]);
     expect(outcomes.every(({ outcome }) => outcome === 'done' || outcome === 'closed')).toBe(true);
     expect((await resolveRef(store, courseId, '')).commit.root).toBe(tree);
-    await closeCourse(service.deps, { courseId, expectedTree: '', closed: false });
+    await closeCourse(service.deps, { courseId, expectedTree: '', closed: false, turn: 0 });
   });
 
   it('leaves a repository without a flaw, with events that count without a gap', async () => {

@@ -54,29 +54,29 @@ export async function changeDeletion(
   const token = deps.newId();
   const begun = await deps.database.tx(async (sql) => {
     const looked = await look(deps, sql, caller, step);
-    if (looked.known) return looked.known;
-    if (!(await deps.deletions.hold(sql, { courseId: step.courseId, token, leaseMs })))
-      throw new AppError('conflict', 'IN_PROGRESS', { retryAfterSeconds: 1 });
-    return undefined;
+    if (looked.known) return looked;
+    const turn = await deps.deletions.hold(sql, { courseId: step.courseId, token, leaseMs });
+    if (turn === undefined) throw new AppError('conflict', 'IN_PROGRESS', { retryAfterSeconds: 1 });
+    return { turn };
   });
-  if (begun) return begun;
+  if ('known' in begun) return begun.known;
   try {
-    await setClosed(deps, step);
+    await setClosed(deps, { ...step, turn: begun.turn });
     return await finish(deps, caller, step, token);
   } catch (error) {
     // Refused for good: nothing of it must stay. Anything else may have been done or not; then, and when this cannot be undone at once
-    // either, the intent stays for the sweeper.
+    // either, the intent stays for the sweeper. If the sweeper was there already, the repository refuses whatever of this comes later.
     if (!isUnsure(error)) await settle(deps, { courseId: step.courseId, token }).catch(() => undefined);
     throw error;
   }
 }
 
-type Closing = Pick<DeletionStep, 'courseId' | 'closed' | 'expectedTree'>;
+type Closing = Pick<DeletionStep, 'courseId' | 'closed' | 'expectedTree'> & { readonly turn: number };
 
 /** Asks versioning. A repository that is not there takes no writes either way, unless the caller has seen its tree. */
-async function setClosed(deps: DeletionDeps, { courseId, closed, expectedTree }: Closing): Promise<void> {
+async function setClosed(deps: DeletionDeps, { courseId, closed, expectedTree, turn }: Closing): Promise<void> {
   try {
-    await deps.repositories.setClosed({ courseId, closed, expectedTree }, { deadlineMs: tryMs });
+    await deps.repositories.setClosed({ courseId, closed, expectedTree, turn }, { deadlineMs: tryMs });
   } catch (error) {
     if (expectedTree !== '' || toAppError(error).kind !== 'not_found') throw error;
   }
@@ -137,9 +137,10 @@ function isUnsure(error: unknown): boolean {
  */
 async function settle(deps: DeletionDeps, intent: DeletionIntent): Promise<void> {
   const { courseId } = intent;
-  if (!(await deps.deletions.hold(deps.database, { ...intent, leaseMs }))) return;
+  const turn = await deps.deletions.hold(deps.database, { ...intent, leaseMs });
+  if (turn === undefined) return;
   const course = await deps.registry.find(deps.database, courseId);
-  await setClosed(deps, { courseId, closed: course?.deletedAt !== undefined, expectedTree: '' });
+  await setClosed(deps, { courseId, closed: course?.deletedAt !== undefined, expectedTree: '', turn });
   await deps.deletions.end(deps.database, intent);
 }
 

@@ -95,8 +95,11 @@ export interface DeletionIntent {
 
 /** The rows of courses that are being deleted or restored. */
 export interface Deletions {
-  /** Writes an intent, or prolongs its lease; false when the course has one of another's. */
-  hold(sql: Sql, intent: DeletionIntent & { readonly leaseMs: number }): Promise<boolean>;
+  /**
+   * Writes an intent, or prolongs its lease. Resolves to its turn, which grows with each who takes charge of a course; undefined when the
+   * course has an intent of another's.
+   */
+  hold(sql: Sql, intent: DeletionIntent & { readonly leaseMs: number }): Promise<number | undefined>;
   /** Removes an intent; false when it is another's by now, or gone. */
   end(sql: Sql, intent: DeletionIntent): Promise<boolean>;
   /** Takes up to so many whose lease has run out, under a new token. */
@@ -142,10 +145,15 @@ export interface Repositories {
   create(intent: Intent, limits: { deadlineMs: number }): Promise<string>;
   /**
    * Closes a repository to writes, or opens it; doing so again changes nothing. Throws not_found COURSE_NOT_FOUND, stale STALE when the
-   * default branch has not the expected tree (empty: whatever it has).
+   * default branch has not the expected tree (empty: whatever it has), conflict IN_PROGRESS when a later turn was there before.
    */
   setClosed(
-    course: { readonly courseId: string; readonly closed: boolean; readonly expectedTree: string },
+    course: {
+      readonly courseId: string;
+      readonly closed: boolean;
+      readonly expectedTree: string;
+      readonly turn: number;
+    },
     limits: { deadlineMs: number },
   ): Promise<void>;
 }

@@ -148,6 +148,8 @@ export interface WriteTx {
   advance(change: Advance): Promise<number>;
   /** Keeps every other writer away from a course until the transaction ends; to be taken before a branch is opened. */
   lockCourse(courseId: string): Promise<void>;
+  /** Notes who closes or opens a course; false when somebody who took charge later has done so. The course must be locked. */
+  takeClosingTurn(courseId: string, turn: number): Promise<boolean>;
   /** Closes every branch of a course to writes, or opens them. The course must be locked. */
   setClosed(courseId: string, isClosed: boolean): Promise<void>;
   /** Takes a branch away and logs it. */

@@ -87,9 +87,9 @@ export function writeRoutes(deps: Deps): Pick<Handlers<typeof VersioningServiceD
       return toCommitResponse(resultOf(outcome));
     },
     dropImport: (request, call) => dropFailed(deps, request, call),
-    async closeCourse({ courseId, expectedTree, closed }, call) {
+    async closeCourse({ courseId, expectedTree, closed, turn }, call) {
       checkIds({ courseId });
-      return closeCourse(deps, { courseId, expectedTree, closed, signal: call.signal });
+      return closeCourse(deps, { courseId, expectedTree, closed, turn, signal: call.signal });
     },
     async createBranch(request, call) {
       const { courseId, name, from, metadata = {} } = request;

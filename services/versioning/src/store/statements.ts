@@ -239,6 +239,10 @@ export const writes = {
     `INSERT INTO restricted_node (course_id, node_id) SELECT $1::uuid, x FROM unnest($2::uuid[]) AS x ORDER BY x
      ON CONFLICT (course_id, node_id) DO NOTHING`,
   ),
+  takeClosingTurn: statement(
+    'take_closing_turn',
+    `UPDATE course SET closing_turn = $2::bigint WHERE course_id = $1::uuid AND closing_turn <= $2::bigint RETURNING course_id`,
+  ),
   setClosed: statement(
     'set_closed',
     'UPDATE branch SET closed = $2::bool WHERE course_id = $1::uuid AND closed <> $2::bool',

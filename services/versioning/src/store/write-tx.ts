@@ -53,6 +53,7 @@ export function writeTx(sql: TxSql, { reads, outbox, onAdvance }: WriteContext):
     async lockCourse(courseId) {
       await sql.rows(drops.lockCourse, [courseId]);
     },
+    takeClosingTurn: async (courseId, turn) => (await sql.rows(writes.takeClosingTurn, [courseId, turn])).length > 0,
     async setClosed(courseId, isClosed) {
       await sql.rows(writes.setClosed, [courseId, isClosed]);
     },

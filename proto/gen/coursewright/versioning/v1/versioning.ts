@@ -271,6 +271,8 @@ export interface CloseCourseRequest {
   expectedTree: string;
   /** False opens a closed course again. */
   closed: boolean;
+  /** Grows with each who is in charge of a course's deletion: what has an older turn than the last one comes too late. */
+  turn: number;
 }
 
 export interface CloseCourseResponse {
@@ -3011,7 +3013,7 @@ export const PublishedSnapshot: MessageFns<PublishedSnapshot> = {
 };
 
 function createBaseCloseCourseRequest(): CloseCourseRequest {
-  return { courseId: "", expectedTree: "", closed: false };
+  return { courseId: "", expectedTree: "", closed: false, turn: 0 };
 }
 
 export const CloseCourseRequest: MessageFns<CloseCourseRequest> = {
@@ -3024,6 +3026,9 @@ export const CloseCourseRequest: MessageFns<CloseCourseRequest> = {
     }
     if (message.closed !== false) {
       writer.uint32(24).bool(message.closed);
+    }
+    if (message.turn !== 0) {
+      writer.uint32(32).int64(message.turn);
     }
     return writer;
   },
@@ -3065,6 +3070,14 @@ export const CloseCourseRequest: MessageFns<CloseCourseRequest> = {
             message.closed = reader.bool();
             continue;
           }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.turn = longToNumber(reader.int64());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -3090,6 +3103,7 @@ export const CloseCourseRequest: MessageFns<CloseCourseRequest> = {
         ? globalThis.String(object.expected_tree)
         : "",
       closed: isSet(object.closed) ? globalThis.Boolean(object.closed) : false,
+      turn: isSet(object.turn) ? globalThis.Number(object.turn) : 0,
     };
   },
 
@@ -3104,6 +3118,9 @@ export const CloseCourseRequest: MessageFns<CloseCourseRequest> = {
     if (message.closed !== false) {
       obj.closed = message.closed;
     }
+    if (message.turn !== 0) {
+      obj.turn = Math.round(message.turn);
+    }
     return obj;
   },
 
@@ -3115,6 +3132,7 @@ export const CloseCourseRequest: MessageFns<CloseCourseRequest> = {
     message.courseId = object.courseId ?? "";
     message.expectedTree = object.expectedTree ?? "";
     message.closed = object.closed ?? false;
+    message.turn = object.turn ?? 0;
     return message;
   },
 };
