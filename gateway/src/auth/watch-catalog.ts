@@ -4,8 +4,8 @@ import type { Accesses } from './access.js';
 
 /** Drops what is known of a course as soon as catalog says that it changed; without NATS five seconds do. */
 export function watchCatalog(nats: Nats, accesses: Pick<Accesses, 'drop'>, logger: Logger): void {
-  nats.connected.then(
-    (connection) => {
+  nats.connected
+    .then((connection) => {
       connection.subscribe('cw.v1.catalog.>', {
         callback: (error, message) => {
           if (error) return logger.warn({ reason: error.message }, 'lost a notice of catalog');
@@ -13,7 +13,7 @@ export function watchCatalog(nats: Nats, accesses: Pick<Accesses, 'drop'>, logge
           if (courseId !== undefined) accesses.drop(courseId);
         },
       });
-    },
-    (error: unknown) => logger.warn({ reason: String(error) }, 'no notices of catalog'),
-  );
+    })
+    // Also of a connection that was closed since: the process stops.
+    .catch((error: unknown) => logger.warn({ reason: String(error) }, 'no notices of catalog'));
 }
