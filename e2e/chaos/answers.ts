@@ -45,7 +45,7 @@ function checkPutOffs({ clients }: Answered, wellAt: number): Violation[] {
   return late.length === 0 ? [] : [{ kind: 'answer', what: `${late.length} × 503 when all was well again` }];
 }
 
-/** Whether each writer got something done again. */
+/** The writers that got something done again. */
 export function haveWorked({ writes, writers }: Pick<Answered, 'writes' | 'writers'>, wellAt: number): string[] {
   const did = (name: string): boolean =>
     writes.some(

@@ -4,7 +4,7 @@ const idForm = /^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]
 const hashForm = /^[A-Za-z0-9_-]{43}$/;
 
 const randomBytes = 16;
-/** Asking the kernel for each id's own 16 bytes took a fourteenth of the gateway's processor time. */
+/** For 256 ids at once: asked of the kernel one by one they took five sixths of the time of an id. */
 const pool = Buffer.alloc(256 * randomBytes);
 let used = pool.length;
 let lastMs = 0;

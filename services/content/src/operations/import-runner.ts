@@ -42,7 +42,7 @@ const LEFTOVER_MS = 60 * 60 * 1000;
  * processes that were killed or paused for other reasons.
  */
 const MAX_ATTEMPTS = 4;
-/** How often an attempt that has to wait tries to say so, and for how long: unsaid, it counts as one that ended with its process. */
+/** An attempt that has to wait says so, again after a pause and so many times at most: unsaid, it counts as one that ended with its process. */
 const RELEASE_MS = 1_000;
 const MOST_RELEASES = 120;
 
