@@ -18,9 +18,10 @@ export interface ImportBody {
   readonly error: unknown;
 }
 
-/** Imports an archive and waits until the job has ended. */
-export async function importCourse(api: Api, archive: Uint8Array): Promise<ImportBody> {
-  const accepted = await api.send<ImportBody>('POST', '/imports?format=olx', {
+/** Imports an archive, into a new course unless told, and waits until the job has ended. */
+export async function importCourse(api: Api, archive: Uint8Array, course?: string): Promise<ImportBody> {
+  const into = course === undefined ? '' : `&course=${course}`;
+  const accepted = await api.send<ImportBody>('POST', `/imports?format=olx${into}`, {
     body: archive,
     headers: { 'content-type': 'application/gzip' },
   });

@@ -18,6 +18,8 @@ export interface Place {
   readonly head: string;
   /** An import into it. */
   readonly import: string;
+  /** Hash of a file of it. */
+  readonly asset: string;
 }
 
 /** Who may call a method, and a request that is good but for that. */
@@ -137,6 +139,9 @@ export const content: Rules<typeof ContentServiceDefinition> = {
     ],
   },
   getImport: { people: STAFF, processes: NOBODY, request: (place) => ({ id: place.import }) },
+  listImportLosses: { people: STAFF, processes: NOBODY, request: (place) => ({ id: place.import }) },
+  listImportKept: { people: STAFF, processes: NOBODY, request: (place) => ({ id: place.import }) },
+  getAsset: { people: STAFF, processes: NOBODY, request: ({ course, asset }) => ({ courseId: course, hash: asset }) },
   locate: { people: NOBODY, processes: ['gateway'], request: (place) => ({ kind: 'import', id: place.import }) },
 };
 

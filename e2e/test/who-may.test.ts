@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { CatalogServiceDefinition } from '@coursewright/proto/coursewright/catalog/v1/catalog';
 import { EventSourceServiceDefinition } from '@coursewright/proto/coursewright/common/v1/event_source';
@@ -10,7 +11,8 @@ import { AppError } from '@coursewright/platform/errors';
 import type { CallOptions } from '@coursewright/platform/rpc-client';
 import type { ServiceDefinition } from '@coursewright/platform/rpc-definition';
 import type { ImportBody } from '../src/course.js';
-import { makeCourse } from '../src/course.js';
+import { importCourse, makeCourse } from '../src/course.js';
+import { archiveOf } from '../src/olx.js';
 import { callersOf, type Callers, type Grant, type ServiceName } from '../src/callers.js';
 import { apiOf, sqlOf, startTestSystem, type System } from '../src/system.js';
 import * as table from '../src/who-may.js';
@@ -69,6 +71,8 @@ async function makePlace(): Promise<Place> {
     body: Buffer.from([0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0]),
     headers: { 'content-type': 'application/gzip' },
   });
+  const text = `A file of ${course.id}`;
+  await importCourse(api, archiveOf({ 'course.xml': '<course url_name="c"/>', 'static/a.txt': text }), course.id);
   const { body } = await api.get<{ head: string }>(`/courses/${course.id}`);
   await sqlOf(system, 'versioning').run(
     'UPDATE course SET published = $1, published_version = 1 WHERE course_id = $2',
@@ -80,6 +84,7 @@ async function makePlace(): Promise<Place> {
     lesson: course.lessons[0]!,
     head: body.head,
     import: job.body.id,
+    asset: createHash('sha256').update(text).digest('base64url'),
   };
 }
 

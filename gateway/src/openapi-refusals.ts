@@ -55,6 +55,8 @@ function ofPermission(permission: Permission): readonly Reason[] {
       return [...signedIn, 'NODE_NOT_FOUND', 'FORBIDDEN'];
     case 'import':
       return [...signedIn, 'IMPORT_NOT_FOUND'];
+    case 'asset':
+      return [...signedIn, 'ASSET_NOT_FOUND'];
   }
 }
 

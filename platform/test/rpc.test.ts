@@ -29,6 +29,9 @@ describe('gRPC', () => {
     getRendered: never,
     diffBodies: never,
     getImport: never,
+    listImportLosses: never,
+    listImportKept: never,
+    async *getAsset() {},
     locate: never,
     async *getBodies(request) {
       for (const hash of request.hashes) {

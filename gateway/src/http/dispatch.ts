@@ -51,7 +51,7 @@ export function dispatch(route: Route, options: DispatchOptions): RequestHandler
 async function answer(route: Route, options: DispatchOptions, request: Request, response: Response): Promise<number> {
   const work = new Work(route, options, request, response);
   try {
-    return sendReply(request, response, await work.run());
+    return await sendReply(request, response, await work.run());
   } catch (error) {
     work.leaveBody();
     // Nobody is there to be answered: what broke off with the client is no failure of ours.

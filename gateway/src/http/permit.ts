@@ -7,7 +7,7 @@ import type { Input, Permission } from './route.js';
 
 /**
  * The course of a request, once it is known that its caller may do there what the route does; undefined for a route without one.
- * Throws not_found (COURSE_NOT_FOUND, NODE_NOT_FOUND, IMPORT_NOT_FOUND), permission_denied FORBIDDEN.
+ * Throws not_found (COURSE_NOT_FOUND, NODE_NOT_FOUND, IMPORT_NOT_FOUND, ASSET_NOT_FOUND), permission_denied FORBIDDEN.
  */
 export async function permit(
   parts: GatewayParts,
@@ -29,6 +29,8 @@ export async function permit(
       return allowedOnNode(parts, await accessOfNode(parts, caller, id!), permission.action, input);
     case 'import':
       return accessOfImport(parts, caller, id!);
+    case 'asset':
+      return accessOfAsset(parts, caller, permission.action, input);
     case 'import-target': {
       const { course } = input.query as { course?: string };
       if (course !== undefined) return allowed(await parts.accesses.of(caller, course), permission.inCourse);
@@ -81,14 +83,33 @@ async function accessOfImport(parts: GatewayParts, caller: Caller, id: string): 
   const token = await parts.minter.mintOwn();
   const { courseId, startedBy } = await parts.peers.content.locate({ kind: 'import', id }, { token });
   if (startedBy === '') throw unknown;
-  const access =
-    courseId === ''
-      ? undefined
-      : await parts.accesses.of(caller, courseId).catch((error: unknown) => {
-          if (error instanceof AppError && error.kind === 'not_found') return undefined;
-          throw error;
-        });
+  const access = courseId === '' ? undefined : await parts.accesses.of(caller, courseId).catch(asNoAccess);
   const maySee = access !== undefined && can(access.roles, 'course.read-draft');
   if (!maySee && startedBy !== caller.sub && !caller.roles.includes('admin')) throw unknown;
   return access;
+}
+
+/** The first course that has the file and where the caller may do this; a file of others is answered as one that never was. */
+async function accessOfAsset(
+  parts: GatewayParts,
+  caller: Caller,
+  action: Action,
+  input: Pick<Input, 'params' | 'query'>,
+): Promise<CourseAccess> {
+  const { hash } = input.params as { hash: string };
+  const { course } = input.query as { course?: string };
+  const token = await parts.minter.mintOwn();
+  const { courseIds } =
+    course === undefined
+      ? await parts.peers.content.locate({ kind: 'asset', id: hash }, { token })
+      : { courseIds: [course] };
+  for (const courseId of courseIds) {
+    const access = await parts.accesses.of(caller, courseId).catch(asNoAccess);
+    if (access !== undefined && can(access.roles, action)) return access;
+  }
+  throw new AppError('not_found', 'ASSET_NOT_FOUND');
+}
+
+function asNoAccess(error: unknown): undefined {
+  if (!(error instanceof AppError && error.kind === 'not_found')) throw error;
 }

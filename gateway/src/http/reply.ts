@@ -1,14 +1,16 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { etagOf, isKnown } from './etag.js';
+import { sendFile } from './send-file.js';
 import { endAnswer } from './linger.js';
 import type { ProblemAnswer } from './problem.js';
 import type { Reply } from './route.js';
 
 /** Writes an answer; a read whose client has it already becomes a 304. Returns the status. */
-export function sendReply(request: IncomingMessage, response: ServerResponse, reply: Reply): number {
+export function sendReply(request: IncomingMessage, response: ServerResponse, reply: Reply): number | Promise<number> {
   const json = reply.json ?? (reply.body === undefined ? undefined : JSON.stringify(reply.body));
   response.setHeader('cache-control', 'private, no-cache');
   response.setHeader('vary', 'authorization');
+  if (reply.file !== undefined) return sendFile(request, response, reply.file);
   if (reply.commit !== undefined) response.setHeader('commit', reply.commit);
   if (reply.location !== undefined) response.setHeader('location', `/api${reply.location}`);
   if (reply.contentLocation !== undefined) response.setHeader('content-location', `/api${reply.contentLocation}`);

@@ -10,7 +10,7 @@ import type { Match } from './etag.js';
 import type { Reason } from './reasons.js';
 
 /** Resources, as the documentation groups routes. */
-export type Tag = 'Courses' | 'Lessons' | 'Nodes' | 'Imports' | 'History' | 'Branches' | 'Documents';
+export type Tag = 'Courses' | 'Lessons' | 'Nodes' | 'Imports' | 'Files' | 'History' | 'Branches' | 'Documents';
 
 export type Method = 'get' | 'post' | 'put' | 'patch' | 'delete';
 
@@ -24,6 +24,8 @@ export type Permission =
   | { readonly of: 'course' | 'node'; readonly param: 'id'; readonly action: Action }
   /** An import: who started it, or who may see drafts of its course. */
   | { readonly of: 'import'; readonly param: 'id' }
+  /** A stored file: who may do this in a course that has it, or in the one that the query names. */
+  | { readonly of: 'asset'; readonly param: 'hash'; readonly action: Action }
   /** The course that the query names, else the platform. */
   | { readonly of: 'import-target'; readonly inCourse: Action; readonly onPlatform: Action };
 
@@ -33,12 +35,24 @@ export type BodySpec =
   | { readonly kind: 'document'; readonly schema: z.ZodType; readonly maxBytes: number }
   | { readonly kind: 'archive'; readonly types: readonly string[] };
 
+/** A file on its way to the client. */
+export interface FileReply {
+  readonly hash: string;
+  readonly name: string;
+  readonly type: string;
+  readonly bytes: number;
+  /** Asked for only when the bytes are sent. */
+  readonly chunks: AsyncIterable<Uint8Array>;
+}
+
 /** An answer before it is written: dispatch adds the hash of the representation to the ETag and answers 304. */
 export interface Reply {
   readonly status: number;
   readonly body?: unknown;
   /** The body as JSON already; wins over `body`. */
   readonly json?: string;
+  /** Bytes that are passed on as they come, instead of a body. */
+  readonly file?: FileReply;
   /** Parts of the ETag before the representation's own hash. */
   readonly etag?: readonly string[];
   /** The commit that a write made. */

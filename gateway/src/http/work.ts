@@ -30,7 +30,8 @@ export interface WorkOptions {
 
 const readMs = 10_000;
 const writeMs = 20_000;
-const uploadMs = 10 * 60_000;
+/** An archive or a file on its way. */
+const transferMs = 10 * 60_000;
 /** An upload is passed on as it comes: this much of it may be on the way. */
 const uploadHoldsBytes = 2 ** 20;
 /** What a caller may not know is answered no sooner than this, so that the time of the answer does not tell it either. */
@@ -124,7 +125,7 @@ export class Work {
   }
 
   private patienceMs(): number {
-    if (this.route.body?.kind === 'archive') return uploadMs;
+    if (this.route.body?.kind === 'archive' || this.route.permission.of === 'asset') return transferMs;
     return this.route.write ? writeMs : readMs;
   }
 

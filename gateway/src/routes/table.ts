@@ -1,4 +1,5 @@
 import type { Route } from '../http/route.js';
+import { assetRoutes } from './assets.js';
 import { branchRoutes } from './branches.js';
 import { childrenRoutes } from './children.js';
 import { compareRoutes } from './compare.js';
@@ -17,6 +18,7 @@ export function createRoutes(publicUrl: string): readonly Route[] {
     ...nodeRoutes,
     ...childrenRoutes,
     ...importRoutes,
+    ...assetRoutes,
     ...historyRoutes,
     ...compareRoutes,
     ...branchRoutes,

@@ -1,6 +1,29 @@
 import { z } from 'zod';
 import * as common from './common.js';
 
+const loss = common.answer('Loss', {
+  source: z.string().describe('Key or path of the part'),
+  what: z.string(),
+  kept: z.boolean().describe('Nothing of it is lost: authors can have it back'),
+});
+
+/** A page of what has no full counterpart. */
+export const lossListShape = common.listOf('LossList', loss);
+
+/** A page of what is kept beside the course. */
+export const keptListShape = common.listOf(
+  'KeptList',
+  common.answer('KeptPart', {
+    source: z.string().describe('Key or path of the part'),
+    kind: z.enum(['attributes', 'element', 'text', 'file']),
+    attributes: z.record(z.string(), z.string()).optional().describe('As they were written'),
+    text: z.string().optional().describe('An element or a text as it was written'),
+    hash: common.hash.optional().describe('Of a file: GET /assets/{hash}'),
+    bytes: z.int().optional(),
+    type: z.string().optional().describe('Media type of a file'),
+  }),
+);
+
 /** A running or finished import. */
 export const importShape = common.answer('Import', {
   id: common.id,
@@ -18,7 +41,7 @@ export const importShape = common.answer('Import', {
     items: z.int(),
     assets: z.int(),
   }),
-  losses: z.array(common.answer('Loss', { source: z.string(), what: z.string(), kept: z.boolean() })),
+  losses: z.array(loss).describe('The first 1,000 at most; all of them: GET /imports/{id}/losses'),
   lossCount: z.int(),
   error: common.answer('ImportError', { reason: z.string(), message: z.string() }).nullable(),
   startedBy: common.person,

@@ -12,6 +12,8 @@ import {
   Import,
   type BodyDiff,
   type BodyPair,
+  type GetAssetRequest,
+  type KeptPart,
 } from '@coursewright/proto/coursewright/content/v1/content';
 import type { PartialOf } from '@coursewright/platform/rpc-definition';
 import { ReviewServiceDefinition } from '@coursewright/proto/coursewright/review/v1/review';
@@ -127,6 +129,9 @@ type PartialDiff = Omit<PartialOf<typeof BodyDiff>, 'nodeId'>;
 export class FakeContent {
   readonly bodies = new Map<string, Buffer>();
   readonly imports = new Map<string, Import>();
+  readonly files = new Map<string, { courses: string[]; name: string; type: string; bytes: Buffer }>();
+  /** What every import has kept. */
+  kept: KeptPart[] = [];
   readonly requests = new FakeRequests();
   uploaded = 0;
   /** What differs in a pair of bodies; replaced by tests of large ones. */
@@ -138,6 +143,7 @@ export class FakeContent {
   constructor(private readonly versioning: FakeVersioning) {}
 
   served(): Served {
+    const { files } = this;
     const unused = async (): Promise<never> => {
       throw new AppError('unimplemented', 'UNIMPLEMENTED');
     };
@@ -215,7 +221,28 @@ export class FakeContent {
         return job;
       },
       getImport: async ({ id }) => this.imports.get(id)!,
-      locate: async ({ id }) => {
+      listImportLosses: async ({ id, cursor, limit }) => {
+        const { losses } = this.imports.get(id)!;
+        const from = Number(cursor);
+        return {
+          losses: losses.slice(from, from + limit),
+          next: from + limit < losses.length ? `${from + limit}` : '',
+        };
+      },
+      listImportKept: async () => ({ parts: this.kept }),
+      getAsset: async function* (this: void, { courseId, hash }: GetAssetRequest) {
+        const file = files.get(hash);
+        if (!file?.courses.includes(courseId)) throw new AppError('not_found', 'ASSET_NOT_FOUND');
+        const { name, type, bytes } = file;
+        yield { part: { $case: 'header' as const, value: { name, type, bytes: bytes.length } } };
+        const { breaksAt = Infinity } = bytes as Buffer & { breaksAt?: number };
+        for (let at = 0; at < bytes.length; at += 1000) {
+          if (at >= breaksAt) throw new AppError('internal', 'STORED_FILE_CORRUPT');
+          yield { part: { $case: 'chunk' as const, value: bytes.subarray(at, at + 1000) } };
+        }
+      },
+      locate: async ({ kind, id }) => {
+        if (kind === 'asset') return { courseIds: files.get(id)?.courses ?? [] };
         const job = this.imports.get(id);
         return { courseId: job?.courseId ?? '', startedBy: job?.startedBy ?? '' };
       },

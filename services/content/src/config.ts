@@ -11,6 +11,8 @@ export interface Config extends ServiceConfig {
   readonly catalogAddress: string;
   /** Folder for archives that wait for their import. */
   readonly spoolDir: string;
+  /** Folder of the files of courses; every process of the service has to see the same. */
+  readonly filesDir: string;
   /** Most bytes of an archive as it is sent. */
   readonly maxImportBytes: number;
   readonly archiveLimits: ArchiveLimits;
@@ -32,6 +34,7 @@ export function readContentConfig(env: Env): Config {
       versioningAddress: reader.address('VERSIONING_ADDRESS'),
       catalogAddress: reader.address('CATALOG_ADDRESS'),
       spoolDir: join(reader.text('DATA_DIR'), 'imports'),
+      filesDir: join(reader.text('DATA_DIR'), 'files'),
       maxImportBytes: reader.integer('MAX_IMPORT_BYTES', { fallback: 512 * MIB, min: 1 }),
       archiveLimits: {
         names: MAX_NAMES,

@@ -15,6 +15,8 @@ import type { RenderCache } from './operations/ports.js';
 import { createCatalogClient } from './rpc/catalog-client.js';
 import { contentService } from './rpc/content-service.js';
 import { createVersioningClient } from './rpc/versioning-client.js';
+import { createFiles } from './store/files.js';
+import { createImportLines } from './store/import-lines.js';
 import { createImportStore, isUploading } from './store/imports.js';
 import { openBodyStore } from './store/mongo-bodies.js';
 import { createSpool } from './store/spool.js';
@@ -33,6 +35,8 @@ export async function createService(config: Config): Promise<{ parts: Part[]; lo
   const versioning = createVersioningClient(base.channel('versioning', config.versioningAddress), minter);
   const catalog = createCatalogClient(base.channel('catalog', config.catalogAddress), minter);
   const imports = createImportStore(database, outbox);
+  const lines = createImportLines(database);
+  const files = createFiles(config.filesDir);
   const spool = createSpool(config.spoolDir);
   const workers = openWorkers(new URL('./body-worker.js', import.meta.url));
   const work = createBodyWork(workers);
@@ -45,6 +49,8 @@ export async function createService(config: Config): Promise<{ parts: Part[]; lo
     versioning,
     catalog,
     imports,
+    lines,
+    files,
     spool,
     limits: config.archiveLimits,
     newId,
@@ -58,7 +64,7 @@ export async function createService(config: Config): Promise<{ parts: Part[]; lo
     onAnswer: (isTrue) => isTrue && runner.wake(),
   });
   const service = contentService({
-    ...{ bodies, versioning, imports, spool, cache, newId },
+    ...{ bodies, versioning, imports, lines, files, spool, cache, newId },
     work,
     costlyPages: createPageMemory(),
     hashKey: config.hashKey,

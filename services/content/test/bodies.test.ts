@@ -20,6 +20,8 @@ import { MongoClient } from 'mongodb';
 import { createBodyWork } from '../src/operations/body-work.js';
 import { createPageMemory } from '../src/operations/page-memory.js';
 import { contentService } from '../src/rpc/content-service.js';
+import { createFiles } from '../src/store/files.js';
+import { createImportLines } from '../src/store/import-lines.js';
 import { createImportStore } from '../src/store/imports.js';
 import { openBodyStore, type BodyStore } from '../src/store/mongo-bodies.js';
 import { createSpool } from '../src/store/spool.js';
@@ -58,6 +60,8 @@ async function serveAnew(): Promise<void> {
   const service = contentService({
     ...{ bodies, versioning: fakes, work: createBodyWork(workers), costlyPages: createPageMemory(), newId },
     imports: createImportStore(sql, createOutbox()),
+    lines: createImportLines(sql),
+    files: createFiles(tmpdir()),
     spool: createSpool(tmpdir()),
     cache: { through: (_key, render) => render() },
     ...{ hashKey: Buffer.from('key'), maxImportBytes: 1, wakeImports: () => undefined },

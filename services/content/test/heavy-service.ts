@@ -8,6 +8,8 @@ import { openWorkers } from '@coursewright/platform/workers';
 import { createBodyWork } from '../src/operations/body-work.js';
 import { createPageMemory } from '../src/operations/page-memory.js';
 import { contentService } from '../src/rpc/content-service.js';
+import { createFiles } from '../src/store/files.js';
+import { createImportLines } from '../src/store/import-lines.js';
 import { createImportStore } from '../src/store/imports.js';
 import { openBodyStore } from '../src/store/mongo-bodies.js';
 import { createSpool } from '../src/store/spool.js';
@@ -37,12 +39,15 @@ const logger = createLogger('heavy', 'silent');
 const fakes = new FakeServices();
 for (const lesson of setup.lessons) fakes.addLesson(setup.course, lesson);
 const pages = new Map<string, Promise<unknown>>();
+const database = openDatabase({ url: setup.databaseUrl });
 const service = contentService({
   bodies: openBodyStore(setup.mongoUrl, logger),
   work: createBodyWork(openWorkers(new URL('../src/body-worker.js', import.meta.url))),
   costlyPages: createPageMemory(),
   versioning: fakes,
-  imports: createImportStore(openDatabase({ url: setup.databaseUrl }), createOutbox()),
+  imports: createImportStore(database, createOutbox()),
+  lines: createImportLines(database),
+  files: createFiles(setup.folder),
   spool: createSpool(setup.folder),
   cache: {
     async through(key, render) {

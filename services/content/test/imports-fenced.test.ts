@@ -22,10 +22,9 @@ import { createImportStore, isUploading } from '../src/store/imports.js';
 import { openBodyStore, type BodyStore } from '../src/store/mongo-bodies.js';
 import { createSpool } from '../src/store/spool.js';
 import { FakeServices } from './fake-versioning.js';
-import { bigCourse, newImport, streamOf } from './support.js';
+import { bigCourse, newImport, streamOf, linesAndFiles } from './support.js';
 
 type Gate = PromiseWithResolvers<void>;
-
 const logger = createLogger('test', 'silent');
 const migrations = new URL('../prisma/migrations', import.meta.url).pathname;
 const limits = { entries: 10_000, names: 1_000_000, fileBytes: 20_000_000, totalBytes: 100_000_000, ratio: 100 };
@@ -80,7 +79,8 @@ afterEach(async () => {
 /** A process that runs imports, on the same disk and database as the others unless told. */
 async function process(more: Partial<RunnerDeps> = {}): Promise<ImportRunner> {
   const deps = { bodies, work, versioning: fakes, catalog: fakes, imports, spool, limits, newId, logger };
-  const runner = createImportRunner({ ...deps, retryMs: 50, step: { ops: 3, bodies: 2 }, ...more });
+  const quick = { ...linesAndFiles(sql, folder), retryMs: 50, step: { ops: 3, bodies: 2 } };
+  const runner = createImportRunner({ ...deps, ...quick, ...more });
   runners.push(runner);
   await runner.start?.();
   return runner;

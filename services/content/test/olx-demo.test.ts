@@ -25,7 +25,8 @@ const demo = demoCourse();
     expect(report.items).toBe(319);
     expect(report.read).toBe(401);
     expect(report.mapped + report.kept).toBe(401);
-    expect(report.kept).toBe(13);
+    // 13 blocks without a counterpart, 7 problems whose questions nobody can answer here, 2 parts for some groups only.
+    expect(report.kept).toBe(22);
   });
 
   it('gives every part a source key by which it is found again', async () => {
@@ -121,7 +122,11 @@ const demo = demoCourse();
     ]) {
       expect(sources).toContain(`olx-demo-course/${name}`);
     }
-    expect(report.losses.filter((loss) => loss.kept && loss.what.includes('counterpart'))).toHaveLength(13);
+    // The thirteenth is a library_content, which is told of in words of its own.
+    expect(report.losses.filter(({ what }) => /^<[a-z0-9-_]+> has no counterpart/i.test(what))).toHaveLength(12);
+    expect(
+      new Set(report.losses.filter(({ what }) => what.includes('cannot be answered')).map(({ source }) => source)).size,
+    ).toBe(7);
     expect(report.lossCount).toBe(report.losses.length);
   });
 

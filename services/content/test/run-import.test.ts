@@ -15,10 +15,12 @@ import { createTestDatabase, testServers, type TestDatabase } from '@coursewrigh
 import { openWorkers } from '@coursewright/platform/workers';
 import { createBodyWork } from '../src/operations/body-work.js';
 import { MongoClient } from 'mongodb';
-import { emptyReport, type ImportReport } from '../src/domain/import-report.js';
+import { emptyReport, ImportBook } from '../src/domain/import-report.js';
 import { dropImport, forgetFailedImports, type DropDeps } from '../src/operations/drop-imports.js';
 import type { ImportJob, Imports } from '../src/operations/ports.js';
 import { runImport, type ImportDeps } from '../src/operations/run-import.js';
+import { createFiles } from '../src/store/files.js';
+import { createImportLines } from '../src/store/import-lines.js';
 import { createImportStore } from '../src/store/imports.js';
 import { openBodyStore, type BodyStore } from '../src/store/mongo-bodies.js';
 import { createSpool } from '../src/store/spool.js';
@@ -41,7 +43,17 @@ const workers = openWorkers(new URL('../src/body-worker.js', import.meta.url));
 const work = createBodyWork(workers);
 
 function deps(): ImportDeps {
-  return { bodies, work, versioning: fakes, catalog: fakes, imports, spool: createSpool(folder), limits };
+  return {
+    bodies,
+    work,
+    versioning: fakes,
+    catalog: fakes,
+    imports,
+    lines: createImportLines(sql),
+    files: createFiles(join(folder, 'files')),
+    spool: createSpool(folder),
+    limits,
+  };
 }
 
 beforeAll(async () => {
@@ -118,9 +130,9 @@ describe('an import that dies', () => {
           (error: Error) => error.message === 'killed',
         );
         if (died) crashes++;
-        const report = emptyReport();
+        const book = new ImportBook();
         const present = await imports.find(id);
-        if (present?.state === 'running') await runImport(plain, job, new AbortController().signal, report);
+        if (present?.state === 'running') await runImport(plain, job, new AbortController().signal, book);
         expect(await imports.find(id)).toMatchObject({
           state: 'done',
           done: 7,
@@ -172,8 +184,8 @@ describe('a source that is imported again', () => {
         return kept;
       },
     });
-    const report: ImportReport = emptyReport();
-    const reason = await runImport({ ...own, imports: watched }, job, new AbortController().signal, report).then(
+    const book = new ImportBook();
+    const reason = await runImport({ ...own, imports: watched }, job, new AbortController().signal, book).then(
       () => undefined,
       (error: { reason?: string; message: string }) => error.reason ?? error.message,
     );

@@ -1,12 +1,19 @@
+import { createHash } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
 import { gzipSync, gunzipSync } from 'node:zlib';
 import { extract, pack } from 'tar-stream';
 import type { Archive } from '../src/domain/archive.js';
 import type { PlannedNode } from '../src/domain/import-plan.js';
-import { emptyReport, type ImportReport } from '../src/domain/import-report.js';
+import { ImportBook, type ImportReport, type KeptPart } from '../src/domain/import-report.js';
+import { typeOfName } from '../src/domain/media-type.js';
+import type { FileKeeper } from '../src/domain/olx/course-files.js';
 import { readOlxCourse } from '../src/domain/olx/read-course.js';
 import type { NewImport } from '../src/operations/ports.js';
 import { createPace } from '@coursewright/platform/pace';
+import type { Database } from '@coursewright/platform/sql';
+import type { Files, ImportLines } from '../src/operations/file-ports.js';
+import { createFiles } from '../src/store/files.js';
+import { createImportLines } from '../src/store/import-lines.js';
 
 const DEMO = new URL('../../../../shared/data/olx-demo-course.tar.gz', import.meta.url);
 
@@ -40,14 +47,33 @@ export function archiveFrom(files: ReadonlyMap<string, Uint8Array>): Archive {
 }
 
 /** Everything that is read from an archive, all at once. */
-export async function readAll(
-  archive: Archive,
-  importId: string,
-): Promise<{ nodes: PlannedNode[]; report: ImportReport }> {
-  const report = emptyReport();
+export interface ReadCourse {
+  nodes: PlannedNode[];
+  report: ImportReport;
+  /** What is kept beside the course. */
+  kept: KeptPart[];
+  /** The files that were stored, by their hash. */
+  files: Map<string, Uint8Array>;
+}
+
+/** Everything that is read from an archive, all at once. */
+export async function readAll(archive: Archive, importId: string): Promise<ReadCourse> {
+  const book = new ImportBook();
+  const files = new Map<string, Uint8Array>();
   const nodes: PlannedNode[] = [];
-  for await (const node of readOlxCourse({ archive, importId, report, pause: createPace() })) nodes.push(node);
-  return { nodes, report };
+  const source = { archive, importId, book, pause: createPace(), keeper: keeperInto(files, archive) };
+  for await (const node of readOlxCourse(source)) nodes.push(node);
+  return { nodes, report: book.report, kept: book.take().kept.map(({ part }) => part), files };
+}
+
+function keeperInto(files: Map<string, Uint8Array>, archive: Archive): FileKeeper {
+  const keepBytes = async (bytes: Uint8Array, type: string) => {
+    const hash = createHash('sha256').update(bytes).digest('base64url');
+    files.set(hash, bytes);
+    return { hash, bytes: bytes.length, type };
+  };
+  const keepFile = async (path: string) => keepBytes((await archive.read(path)) ?? Buffer.alloc(0), typeOfName(path));
+  return { keepBytes, keepFile };
 }
 
 /** A tar.gz of files; a value of another type than string stands for a link to that name. */
@@ -140,4 +166,9 @@ export function newImport(
     sha256: '',
   };
   return { ...usual, ...made };
+}
+
+/** The lines of reports in a database, and files in a folder. */
+export function linesAndFiles(database: Database, folder: string): { lines: ImportLines; files: Files } {
+  return { lines: createImportLines(database), files: createFiles(folder) };
 }

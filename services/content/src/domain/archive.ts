@@ -23,23 +23,20 @@ export interface ArchiveLimits {
   readonly ratio: number;
 }
 
-/**
- * The path of an archive's entry in one form: "/" between parts, no "." parts. Undefined for what could point outside of the
- * archive or means different things on different systems: absolute paths, "..", drive letters, control characters, more than
- * 1,024 characters or 32 parts.
- */
-export function safePath(name: string): string | undefined {
-  if (name.length > 1024 || /[\u0000-\u001f\u007f]/.test(name)) return undefined;
-  const path = name.replaceAll('\\', '/');
-  if (path.startsWith('/') || /^[A-Za-z]:/.test(path)) return undefined;
-  const parts = path.split('/').filter((part) => part !== '' && part !== '.');
-  if (parts.length === 0 || parts.length > 32 || parts.includes('..')) return undefined;
-  return parts.join('/').normalize('NFC');
-}
+/** The path of an archive's entry in one form, or why it has none: it leaves the archive, or no system could hold it. */
+export type EntryPath = { readonly path: string } | { readonly refused: 'outside' | 'odd' };
 
-/** A file as text. `damaged` says what had to be replaced: bytes that are no UTF-8, or the character NUL. */
-export function decodeText(bytes: Uint8Array): { text: string; damaged: boolean } {
-  const text = new TextDecoder('utf-8', { fatal: false }).decode(bytes);
-  const clean = text.replaceAll('\0', '\uFFFD');
-  return { text: clean, damaged: clean.includes('\uFFFD') };
+/**
+ * The path of an archive's entry in one form: "/" between parts, no "." parts, NFC. `outside` is what could point outside of the
+ * archive: absolute paths, "..", drive letters. `odd` is what is harmless and no name of a course's file: control characters, more
+ * than 1,024 characters or 32 parts, nothing at all.
+ */
+export function entryPath(name: string): EntryPath {
+  const path = name.replaceAll('\\', '/');
+  if (path.startsWith('/') || /^[A-Za-z]:/.test(path)) return { refused: 'outside' };
+  const parts = path.split('/').filter((part) => part !== '' && part !== '.');
+  if (parts.includes('..')) return { refused: 'outside' };
+  if (name.length > 1024 || /[\u0000-\u001f\u007f]/.test(name) || parts.length === 0 || parts.length > 32)
+    return { refused: 'odd' };
+  return { path: parts.join('/').normalize('NFC') };
 }

@@ -1,6 +1,7 @@
-import { Parser } from 'htmlparser2';
 import MarkdownIt from 'markdown-it';
 import type { Attributes, IOptions } from 'sanitize-html';
+import { leaveMathAlone } from './markdown-math.js';
+import { Beyond, escapeHtml, prepareHtml, type Prepared } from './render-prepare.js';
 
 /**
  * What may still be spent on a page. Markup is counted before it is parsed, for some of it costs far more than its length: nesting
@@ -53,39 +54,77 @@ export function note(isForAuthors: boolean, why: string): string {
 // CommonJS that requires the ES module which the OLX reader imports: loaded after that is linked, or the two wait for each other.
 const { default: sanitizeHtml } = await import('sanitize-html');
 
-const markdown = new MarkdownIt({ html: true, linkify: false, typographer: false });
+const markdown = new MarkdownIt({ html: true, linkify: false, typographer: false }).use(leaveMathAlone);
+const LANGUAGE_CLASS = /^language-[\w+-]{1,40}$/;
+
+/** MathML without what may hold HTML or load something (MathML Core, but for `semantics` and old presentation elements). */
+const MATH =
+  'math menclose merror mfenced mfrac mi mmultiscripts mn mo mover mpadded mphantom mprescripts mroot mrow ms mspace msqrt mstyle msub ' +
+  'msubsup msup mtable mtd mtext mtr mlabeledtr munder munderover none semantics';
+const MATH_ATTRIBUTES =
+  'accent accentunder align columnalign columnlines columnspacing columnspan depth dir display displaystyle fence frame height ' +
+  'linethickness lspace mathsize mathvariant maxsize minsize movablelimits notation rowalign rowlines rowspacing rowspan rspace ' +
+  'scriptlevel separator separators open close stretchy subscriptshift superscriptshift symmetric voffset width';
 
 const OPTIONS: IOptions = {
   allowedTags: (
-    'a abbr b bdi bdo big blockquote br caption center cite code col colgroup dd del details dfn div dl dt em figcaption figure h1 h2 h3 ' +
-    'h4 h5 h6 hr i img ins kbd li mark ol p pre q rp rt ruby s samp section small span strike strong sub summary sup table tbody td tfoot ' +
-    'th thead time tr tt u ul var wbr audio video source'
+    'a abbr address article aside b bdi bdo big blockquote br caption center cite code col colgroup dd del details dfn div dl dt em ' +
+    'figcaption figure footer h1 h2 h3 h4 h5 h6 header hr i img ins kbd li main mark nav ol p pre q rp rt ruby s samp section small span ' +
+    'strike strong sub summary sup table tbody td tfoot th thead time tr tt u ul var wbr audio video source track ' +
+    MATH
   ).split(' '),
-  // No id and no name (they would shadow the page's own), no style (it can draw over the page), no event handler ever.
+  // No style (it can draw over the page), no event handler ever; ids with a prefix of their own, or they would shadow the page's.
   allowedAttributes: {
-    '*': ['title', 'lang', 'dir'],
+    '*': ['title', 'lang', 'dir', 'id'],
     a: ['href', 'rel'],
     img: ['src', 'alt', 'width', 'height', 'loading'],
     audio: ['src', 'controls'],
-    video: ['src', 'controls', 'width', 'height'],
+    video: ['src', 'controls', 'width', 'height', 'poster'],
     source: ['src', 'type'],
+    track: ['src', 'kind', 'srclang', 'label'],
     code: ['class'],
-    ol: ['start', 'type'],
+    pre: ['class'],
+    span: ['data-field'],
+    ol: ['start', 'type', 'reversed'],
+    li: ['value'],
     td: ['colspan', 'rowspan'],
-    th: ['colspan', 'rowspan', 'scope'],
+    th: ['colspan', 'rowspan', 'scope', 'abbr'],
     time: ['datetime'],
     details: ['open'],
+    q: ['cite'],
+    blockquote: ['cite'],
+    ...Object.fromEntries(MATH.split(' ').map((name) => [name, MATH_ATTRIBUTES.split(' ')])),
   },
-  allowedClasses: { code: [/^language-[\w+-]{1,40}$/] },
-  allowedSchemes: ['http', 'https', 'mailto'],
+  allowedClasses: { code: [LANGUAGE_CLASS], pre: [LANGUAGE_CLASS] },
+  allowedSchemes: ['http', 'https', 'mailto', 'tel'],
   allowedSchemesByTag: { img: ['http', 'https', 'data'] },
-  allowProtocolRelative: false,
+  allowProtocolRelative: true,
   nestingLimit: 100,
   transformTags: {
     a: (tagName, attribs) => ({ tagName, attribs: { ...attribs, rel: 'noopener noreferrer nofollow' } }),
     img: (tagName, attribs) => ({ tagName, attribs: safeImage(attribs) }),
+    '*': (tagName, attribs) => ({ tagName, attribs: ownAddresses(attribs) }),
   },
 };
+
+/** Where files of courses are read. */
+const ASSETS = '/api/assets/';
+const ASSET = /^asset:([A-Za-z0-9_-]{43})(?=$|#)/;
+/** What ids of a text begin with, so that none is an id of the page that shows it. */
+const ID_PREFIX = 'part-';
+
+/** Links to files lead to where they are read, and links inside of a text to its own ids; marks of answer fields are numbers. */
+function ownAddresses(attribs: Attributes): Attributes {
+  for (const name of ['href', 'src', 'poster'] as const) {
+    const url = attribs[name];
+    if (url === undefined) continue;
+    if (name === 'href' && /^#[^#\s]+$/.test(url)) attribs[name] = `#${ID_PREFIX}${url.slice(1)}`;
+    else attribs[name] = url.replace(ASSET, `${ASSETS}$1`);
+  }
+  if (attribs['id'] !== undefined) attribs['id'] = ID_PREFIX + attribs['id'];
+  if (attribs['data-field'] !== undefined && !/^\d{1,4}$/.test(attribs['data-field'])) delete attribs['data-field'];
+  return attribs;
+}
 
 /** Pictures inside of a text may be pixels only: an SVG is a document that can hold script. */
 function safeImage(attribs: Attributes): Attributes {
@@ -103,10 +142,10 @@ export function sanitize(html: string): string {
 
 /** HTML as it may be shown, or a note in its place when it is beyond the limits. */
 export function safeHtml(html: string, budget: RenderBudget): string {
-  const elements = countElements(html);
-  if (typeof elements === 'string') return note(budget.isForAuthors, elements);
-  spend(budget, { markup: TEXT_COST + elements });
-  return sanitize(html);
+  const prepared = prepare(html);
+  if (typeof prepared === 'string') return note(budget.isForAuthors, prepared);
+  spend(budget, { markup: TEXT_COST + prepared.count });
+  return sanitize(prepared.html);
 }
 
 /** Markdown as HTML that may be shown, or a note in its place when it is beyond the limits. */
@@ -118,7 +157,7 @@ export function safeMarkdown(text: string, budget: RenderBudget, form: 'blocks' 
   return safeHtml(form === 'blocks' ? markdown.render(text) : markdown.renderInline(text), budget);
 }
 
-/** A text as safe HTML: what begins with a tag is taken for HTML, anything else for Markdown. */
+/** A text that an author wrote here as safe HTML: what begins with a tag is taken for HTML, anything else for Markdown. */
 export function renderText(text: string, budget: RenderBudget = renderBudget(true)): string {
   return /^\s*<[a-z!/]/i.test(text) ? safeHtml(text, budget) : safeMarkdown(text, budget);
 }
@@ -132,36 +171,12 @@ function countMarks(text: string): number {
 
 const MARKS: ReadonlySet<number> = new Set([...'\n*_`[]!<&\\|~>'].map((mark) => mark.charCodeAt(0)));
 
-/** How many elements and attributes HTML has, or what is wrong with it; stops at the first limit, so it is linear. */
-function countElements(html: string): number | string {
-  let count = 0;
-  let depth = 0;
-  const look = (): void => {
-    if (depth > RENDER_LIMITS.nesting)
-      throw new Beyond(`elements are nested deeper than ${RENDER_LIMITS.nesting} levels`);
-    if (++count > RENDER_LIMITS.textElements)
-      throw new Beyond(`the text has more than ${RENDER_LIMITS.textElements} elements and attributes`);
-  };
-  const parser = new Parser({
-    onopentagname() {
-      depth++;
-      look();
-    },
-    onattribute: look,
-    onclosetag: () => void depth--,
-  });
+/** HTML ready for the sanitiser, or what is wrong with it. */
+function prepare(html: string): Prepared | string {
   try {
-    parser.end(html);
-    return count;
+    return prepareHtml(html, { elements: RENDER_LIMITS.textElements, nesting: RENDER_LIMITS.nesting });
   } catch (error) {
     if (error instanceof Beyond) return error.message;
     throw error;
   }
-}
-
-class Beyond extends Error {}
-
-/** Text as it may stand between tags and in attributes. */
-export function escapeHtml(text: string): string {
-  return text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;').replaceAll('"', '&quot;');
 }

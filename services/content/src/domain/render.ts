@@ -1,7 +1,6 @@
 import type { ProjectedLesson } from '@coursewright/course-model/project-lesson';
 import {
   BudgetUsedUp,
-  escapeHtml,
   note,
   renderBudget,
   renderText,
@@ -11,9 +10,10 @@ import {
   TEXT_COST,
   type RenderBudget,
 } from './render-text.js';
+import { escapeHtml } from './render-prepare.js';
 
 /** Raised whenever the same document would be rendered to other HTML; part of every cache key and of learners' hashes. */
-export const RENDER_VERSION = 2;
+export const RENDER_VERSION = 3;
 
 /** One item of a page as safe HTML. */
 export interface RenderedItem {
@@ -129,7 +129,23 @@ function renderVideo(place: Record<string, unknown>, urls: readonly string[]): s
     typeof youtube === 'string' && /^[\w-]{1,64}$/.test(youtube)
       ? `<p><a href="https://www.youtube.com/watch?v=${youtube}">https://www.youtube.com/watch?v=${youtube}</a></p>`
       : '';
-  return linked + urls.map((url) => `<video controls src="${escapeHtml(url)}"></video>`).join('');
+  const videos = urls.map((url) => `<video controls src="${escapeHtml(url)}"></video>`).join('');
+  return linked + videos + transcriptLinks(place['transcripts']) + handoutLink(place['handout']);
+}
+
+function transcriptLinks(transcripts: unknown): string {
+  if (!Array.isArray(transcripts)) return '';
+  return transcripts
+    .filter(isRecord)
+    .map(({ src, language }) => {
+      const name = typeof language === 'string' && language !== '' ? `Transcript (${language})` : 'Transcript';
+      return isUrl(src) ? `<p><a href="${escapeHtml(src)}">${escapeHtml(name)}</a></p>` : '';
+    })
+    .join('');
+}
+
+function handoutLink(handout: unknown): string {
+  return isUrl(handout) ? `<p><a href="${escapeHtml(handout)}">Handout</a></p>` : '';
 }
 
 /** A text, a list of parts, or an object that has some of `html`, `text`, `prompt`, `questions` and `options`; else its JSON. */
@@ -139,19 +155,28 @@ function renderParts(value: unknown, budget: RenderBudget, depth = 0): string {
   if (typeof value === 'string') return renderText(value, budget);
   if (Array.isArray(value)) return value.map((part: unknown) => renderParts(part, budget, depth + 1)).join('');
   if (!isRecord(value)) return code(value, budget);
-  const texts = (['html', 'text', 'prompt', 'question'] as const)
-    .map((name) => value[name])
-    .filter((text) => typeof text === 'string');
+  const texts = (['html', 'text', 'prompt', 'question'] as const).flatMap((name) => {
+    const text = value[name];
+    // What is called HTML is HTML, be it without a single tag.
+    if (typeof text !== 'string') return [];
+    return [name === 'html' ? safeHtml(text, budget) : renderText(text, budget)];
+  });
   const { questions, options } = value;
   if (texts.length === 0 && !Array.isArray(questions) && !Array.isArray(options)) return code(value, budget);
   const choices = Array.isArray(options)
-    ? `<ul>${options.map((option: unknown) => `<li>${renderParts(option, budget, depth + 1)}</li>`).join('')}</ul>`
+    ? `<ul>${options.map((option: unknown) => `<li>${renderOption(option, budget, depth + 1)}</li>`).join('')}</ul>`
     : '';
   return (
-    texts.map((text) => `<div>${renderText(text, budget)}</div>`).join('') +
+    texts.map((html) => (html === '' ? '' : `<div>${html}</div>`)).join('') +
     renderParts(questions, budget, depth + 1) +
     choices
   );
+}
+
+/** A choice: one that is HTML and nothing else is no block of its own. */
+function renderOption(option: unknown, budget: RenderBudget, depth: number): string {
+  const isPlain = isRecord(option) && Object.keys(option).length === 1 && typeof option['html'] === 'string';
+  return isPlain ? safeHtml(option['html'] as string, budget) : renderParts(option, budget, depth);
 }
 
 /** What only authors get: the projection of learners has none of it. */

@@ -1,4 +1,7 @@
-/** The first `length` characters of a text; never half of a surrogate pair. */
-export function cutText(text: string, length: number): string {
-  return text.length <= length ? text : text.slice(0, length).replace(/[\ud800-\udbff]$/, '');
+import { firstPoints } from '@coursewright/course-model/text-length';
+
+/** The beginning of a text, marked where it goes on: for lines that people read, never for what is stored. */
+export function shortText(text: string, length: number): string {
+  const cut = firstPoints(text, length);
+  return cut.length < text.length ? `${cut}…` : cut;
 }

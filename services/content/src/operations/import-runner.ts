@@ -3,7 +3,7 @@ import { isId } from '@coursewright/platform/ids';
 import type { Logger } from '@coursewright/platform/logger';
 import type { Part } from '@coursewright/platform/run';
 import { sleepUnless } from '@coursewright/platform/sleep';
-import { emptyReport, type ImportReport } from '../domain/import-report.js';
+import { ImportBook } from '../domain/import-report.js';
 import { dropImport, forgetFailedImports } from './drop-imports.js';
 import type { ImportJob } from './ports.js';
 import { runImport, type ImportDeps } from './run-import.js';
@@ -127,7 +127,8 @@ async function forgetLeftovers({ spool, imports }: RunnerDeps): Promise<void> {
 async function workOn(deps: RunnerDeps, job: ImportJob, stopping: AbortSignal): Promise<void> {
   const { imports, logger, spool } = deps;
   const leaseMs = deps.leaseMs ?? LEASE_MS;
-  const report = emptyReport();
+  const book = new ImportBook();
+  const { report } = book;
   const lost = new AbortController();
   const timer = setInterval(() => {
     imports.renew(job, leaseMs).then(
@@ -140,11 +141,11 @@ async function workOn(deps: RunnerDeps, job: ImportJob, stopping: AbortSignal): 
       const message = `${MAX_ATTEMPTS} attempts in a row ended with their process and got nowhere; the archive is likely to be the cause`;
       throw new AppError('unprocessable', 'IMPORT_GAVE_UP', { attempts: MAX_ATTEMPTS }, { message });
     }
-    await runImport(deps, job, AbortSignal.any([stopping, lost.signal]), report);
+    await runImport(deps, job, AbortSignal.any([stopping, lost.signal]), book);
     await spool.remove(job.id);
     logger.info({ importId: job.id, read: report.read, losses: report.lossCount }, 'import finished');
   } catch (error) {
-    await giveBack(deps, job, { error, report }, stopping).catch((failure: unknown) => {
+    await giveBack(deps, job, { error, book }, stopping).catch((failure: unknown) => {
       // The lease runs out by itself; then somebody takes it up again.
       logger.warn({ err: failure, importId: job.id }, 'cannot write down how an import ended');
     });
@@ -157,7 +158,7 @@ async function workOn(deps: RunnerDeps, job: ImportJob, stopping: AbortSignal): 
 async function giveBack(
   deps: RunnerDeps,
   job: ImportJob,
-  end: { readonly error: unknown; readonly report: ImportReport },
+  end: { readonly error: unknown; readonly book: ImportBook },
   stopping: AbortSignal,
 ): Promise<void> {
   const known = toAppError(end.error);
@@ -174,7 +175,9 @@ async function giveBack(
   if (known.kind === 'internal') deps.logger.error({ err: end.error, cause: known.cause, ...what }, 'import failed');
   else deps.logger.info(what, 'import failed');
   const message = known.message === known.reason ? known.reason.toLowerCase().replaceAll('_', ' ') : known.message;
-  if (!(await deps.imports.fail(job, { reason: known.reason, message: message.slice(0, 1000) }, end.report))) return;
+  if (!(await deps.lines.save(job, end.book.take()))) return;
+  if (!(await deps.imports.fail(job, { reason: known.reason, message: message.slice(0, 1000) }, end.book.report)))
+    return;
   await deps.spool.remove(job.id);
   await dropNow(deps, job);
 }

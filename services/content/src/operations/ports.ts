@@ -273,5 +273,7 @@ export interface Spool {
 export interface OpenArchive extends Archive {
   /** Entries that are no files and so were not unpacked. */
   readonly skipped: Iterable<Loss>;
+  /** The bytes of a file, piece by piece; of one that is not there, none. */
+  stream(path: string): AsyncIterable<Uint8Array>;
   close(): Promise<void>;
 }

@@ -2,13 +2,16 @@ import { can } from '@coursewright/course-model/access';
 import type { LessonInput } from '@coursewright/course-model/lesson';
 import { AppError } from '@coursewright/platform/errors';
 import { toHash } from '@coursewright/platform/ids';
-import { createPace } from '@coursewright/platform/pace';
 import type { ArchiveLimits, Pause } from '../domain/archive.js';
+import type { FileKeeper } from '../domain/olx/course-files.js';
 import type { PackedBody } from '../domain/body-tasks.js';
 import { addOps, updateOps, withPresentIds, type ImportOp, type KnownNode } from '../domain/import-ops.js';
-import { addLoss, emptyReport, type ImportReport } from '../domain/import-report.js';
+import { ImportBook } from '../domain/import-report.js';
 import { readOlxCourse } from '../domain/olx/read-course.js';
+import { BodyQueue } from './body-queue.js';
 import type { BodyWork } from './body-work.js';
+import { createKeeper, last, lookedAt, pauseWithLines, saveLines } from './import-lines.js';
+import type { Files, ImportLines } from './file-ports.js';
 import type { As, Bodies, Catalog, ImportJob, Imports, OpenArchive, Spool, StoredOp, Versioning } from './ports.js';
 
 /** What the running of an import needs. */
@@ -18,6 +21,8 @@ export interface ImportDeps {
   readonly versioning: Versioning;
   readonly catalog: Catalog;
   readonly imports: Imports;
+  readonly lines: ImportLines;
+  readonly files: Files;
   readonly spool: Spool;
   readonly limits: ArchiveLimits;
   /** Most ops of one commit and bodies of one call; 1,000 and 500 unless told. */
@@ -26,15 +31,14 @@ export interface ImportDeps {
 
 const STEP = { ops: 1000, bodies: 500 };
 const BYTES_A_CALL = 3 * 1024 * 1024;
-/** Making documents ready for the driver holds the main thread: a quarter of what a call could carry. */
-const BODY_BYTES_A_CALL = 1024 * 1024;
 const OP_BYTES = 200;
 
 /** One attempt at an import as it runs. */
 interface Running {
   readonly job: ImportJob;
   readonly archive: OpenArchive;
-  readonly report: ImportReport;
+  readonly book: ImportBook;
+  readonly keeper: FileKeeper;
   readonly pause: Pause;
   /** Passes as long as this attempt is the last one; asked before anything outside of it is touched. */
   readonly stillOurs: () => Promise<void>;
@@ -54,19 +58,24 @@ export async function runImport(
   deps: ImportDeps,
   job: ImportJob,
   signal: AbortSignal,
-  report: ImportReport = emptyReport(),
+  book = new ImportBook(),
 ): Promise<void> {
   const archive = await deps.spool.open(job, job.mediaType, deps.limits);
   const stillOurs = async (): Promise<void> => {
     signal.throwIfAborted();
     last(await deps.imports.holds(job));
   };
-  const running: Running = { job, archive, report, pause: createPace(), stillOurs };
+  const pause = pauseWithLines(deps, job, book);
+  const running: Running = { job, archive, book, keeper: createKeeper(deps.files, archive), pause, stillOurs };
   try {
     const title = await begin(deps, running);
     const plan = await planOf(deps, running);
     const { done, steps } = await applyAll(deps, running, plan);
-    for (const loss of archive.skipped) addLoss(report, loss);
+    for (const loss of archive.skipped) {
+      book.lose(loss);
+      await pause();
+    }
+    await saveLines(deps, job, book);
     if (!job.newCourse) await askRoleAnew(deps, job);
     const graft = { importId: job.id, courseId: job.courseId, message: `Import ${title}`, ...startOf(plan.start) };
     await stillOurs();
@@ -79,15 +88,10 @@ export async function runImport(
       await stillOurs();
       await deps.catalog.registerCourse({ courseId: job.courseId, owner: job.startedBy.sub }, as(job, 'register'));
     }
-    last(await deps.imports.finish(job, { commit, done, report }));
+    last(await deps.imports.finish(job, { commit, done, report: book.report }));
   } finally {
     await archive.close();
   }
-}
-
-/** Goes on only as the last attempt: what an older one writes is not taken. */
-function last(kept: boolean): void {
-  if (!kept) throw new AppError('conflict', 'SUPERSEDED', {}, { message: 'another attempt has taken the import over' });
 }
 
 /** On behalf of who started the import; a step that writes has a command of its own. */
@@ -102,8 +106,8 @@ function startOf(start: string | undefined): { start?: string } {
 }
 
 /** Makes the repository of a new course; answers the title of what is imported. */
-async function begin(deps: ImportDeps, { job, archive, pause, stillOurs }: Running): Promise<string> {
-  const first = await readOlxCourse({ archive, importId: job.id, report: emptyReport(), pause }).next();
+async function begin(deps: ImportDeps, { job, stillOurs, ...running }: Running): Promise<string> {
+  const first = await readOlxCourse({ ...lookedAt(running), importId: job.id }).next();
   if (first.done) throw new AppError('internal', 'INTERNAL', {}, { message: 'a course without a root' });
   const root = first.value;
   await stillOurs();
@@ -132,27 +136,27 @@ interface Plan {
   readonly start?: string;
 }
 
-async function planOf(deps: ImportDeps, { job, archive, report, pause }: Running): Promise<Plan> {
+async function planOf(deps: ImportDeps, { job, ...running }: Running): Promise<Plan> {
+  const { book, pause } = running;
   const known = job.newCourse ? [] : await knownParts(deps, job);
   const parts = new Set<string>();
   for (const node of known) if (node.parentId !== null) parts.add(node.key);
   await pause();
   let overlaps = false;
-  const source = { archive, importId: job.id, pause };
   // The source is read an extra time only where it matters: parts of its format are in the course.
   if (parts.size > 0) {
-    for await (const node of readOlxCourse({ ...source, report: emptyReport() })) {
+    for await (const node of readOlxCourse({ ...lookedAt(running), importId: job.id })) {
       overlaps = parts.has(node.source.key);
       if (overlaps) break;
     }
   }
-  const nodes = readOlxCourse({ ...source, report });
+  const nodes = readOlxCourse({ ...running, importId: job.id });
   if (!overlaps) return { ops: addOps(nodes, job.courseId) };
   const course = {
     id: job.courseId,
     known,
     pause,
-    tell: (node: KnownNode, what: string) => addLoss(report, { source: node.key, what, kept: true }),
+    tell: (node: KnownNode, what: string) => book.lose({ source: node.key, what, kept: true }),
   };
   return { ops: updateOps(nodes, course), start: job.startCommit ?? '' };
 }
@@ -171,7 +175,7 @@ async function knownParts(deps: ImportDeps, job: ImportJob): Promise<KnownNode[]
 /** Applies all ops, step by step; answers how many. Steps that were made before are only counted. */
 async function applyAll(
   deps: ImportDeps,
-  { job, report, pause, stillOurs }: Running,
+  { job, book, pause, stillOurs }: Running,
   { ops, start }: Plan,
 ): Promise<{ done: number; steps: number }> {
   const made = new Set((await deps.imports.steps(job.id)).map((step) => step.ordinal));
@@ -189,7 +193,8 @@ async function applyAll(
       await store.drain();
       const request = { importId: job.id, courseId: job.courseId, ops: step, ...startOf(start) };
       const result = await deps.versioning.applyStep(request, as(job, String(ordinal)));
-      last(await deps.imports.saveStep(job, { ordinal, commit: result.commit }, { done, report }));
+      await saveLines(deps, job, book);
+      last(await deps.imports.saveStep(job, { ordinal, commit: result.commit }, { done, report: book.report }));
       made.add(ordinal);
     }
     ordinal++;
@@ -220,41 +225,6 @@ async function applyAll(
 function opBytes(op: ImportOp): number {
   if (op.op === 'add') return JSON.stringify(op.node).length;
   return op.op === 'setBody' ? OP_BYTES : JSON.stringify(op).length;
-}
-
-/** Bodies on their way to the store, many at once, one call after the other. */
-class BodyQueue {
-  private waiting: PackedBody[] = [];
-  private bytes = 0;
-  private storing: Promise<void> = Promise.resolve();
-
-  constructor(
-    private readonly bodies: Bodies,
-    private readonly courseId: string,
-    private readonly most: number,
-  ) {}
-
-  async put(body: PackedBody): Promise<void> {
-    this.waiting.push(body);
-    this.bytes += body.bytes.length;
-    if (this.waiting.length >= this.most || this.bytes >= BODY_BYTES_A_CALL) await this.send();
-  }
-
-  /** Answers when all are durable. */
-  async drain(): Promise<void> {
-    await this.send();
-    await this.storing;
-  }
-
-  private async send(): Promise<void> {
-    await this.storing;
-    if (this.waiting.length === 0) return;
-    this.storing = this.bodies.putMany(this.courseId, this.waiting);
-    // A failure is met where the promise is awaited next; until then it must not count as unhandled.
-    this.storing.catch(() => undefined);
-    this.waiting = [];
-    this.bytes = 0;
-  }
 }
 
 function storedOp(op: ImportOp, body: PackedBody | undefined): StoredOp | undefined {

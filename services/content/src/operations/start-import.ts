@@ -15,10 +15,13 @@ export interface ImportHeader {
 }
 
 /** Each media type with the bytes that such a file begins with. */
-const MAGIC: Record<string, readonly number[]> = {
+const MAGIC: Readonly<Record<string, readonly number[]>> = {
   'application/gzip': [0x1f, 0x8b],
   'application/zip': [0x50, 0x4b],
 };
+
+/** What is sent by those who do not know the type: the first bytes tell. */
+const UNTOLD = 'application/octet-stream';
 
 /** So long an upload counts as under way after it was last heard of. */
 const UPLOAD_MS = 30_000;
@@ -54,8 +57,8 @@ export async function startImport(
   const { format, courseId, mediaType } = header;
   authorizeImport(call, courseId);
   if (format !== 'olx') throw new AppError('invalid_argument', 'UNKNOWN_FORMAT', { format, known: ['olx'] });
-  const magic = Object.hasOwn(MAGIC, mediaType) ? MAGIC[mediaType] : undefined;
-  if (!magic) throw new AppError('unsupported_media_type', 'ARCHIVE_TYPE', { mediaType, known: Object.keys(MAGIC) });
+  const isKnown = mediaType === UNTOLD || Object.hasOwn(MAGIC, mediaType);
+  if (!isKnown) throw new AppError('unsupported_media_type', 'ARCHIVE_TYPE', { mediaType, known: Object.keys(MAGIC) });
 
   const id = deps.newId();
   return whileUploading(deps.imports, id, call, async () => {
@@ -71,10 +74,11 @@ export async function startImport(
 
     async function accept() {
       if (size === 0) throw new AppError('invalid_argument', 'EMPTY_ARCHIVE');
-      if (!magic?.every((byte, i) => head[i] === byte))
+      const found = Object.entries(MAGIC).find(([, magic]) => magic.every((byte, i) => head[i] === byte))?.[0];
+      if (found === undefined || (mediaType !== UNTOLD && mediaType !== found))
         throw new AppError('unsupported_media_type', 'ARCHIVE_TYPE_MISMATCH', { mediaType });
       const job = {
-        ...{ id, format, mediaType, sha256, spoolId: await deps.spool.id() },
+        ...{ id, format, mediaType: found, sha256, spoolId: await deps.spool.id() },
         courseId: courseId === '' ? importedId(id, COURSE_KEY) : courseId,
         newCourse: courseId === '',
         startedBy: personOf(call.actor),

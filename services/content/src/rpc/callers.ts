@@ -12,6 +12,9 @@ export const callers: Decisions<typeof ContentServiceDefinition> = {
   checkBodies: only('versioning'),
   startImport: people(),
   getImport: people(),
+  listImportLosses: people(),
+  listImportKept: people(),
+  getAsset: people(),
   locate: only('gateway'),
 };
 

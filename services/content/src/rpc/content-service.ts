@@ -2,16 +2,19 @@ import { ContentServiceDefinition, type StartImportRequest } from '@coursewright
 import { AppError } from '@coursewright/platform/errors';
 import { serve, type Served } from '@coursewright/platform/rpc-server';
 import { diffBodies } from '../operations/diff-bodies.js';
+import { coursesOfAsset, getAsset } from '../operations/get-asset.js';
 import { getImport, locateImport } from '../operations/get-import.js';
+import { listImportKept, listImportLosses } from '../operations/list-import-lines.js';
 import { getLesson } from '../operations/get-lesson.js';
 import { getRendered } from '../operations/get-rendered.js';
 import type { BodyWork } from '../operations/body-work.js';
 import type { PageMemory } from '../operations/page-memory.js';
+import type { Files, ImportLines } from '../operations/file-ports.js';
 import type { Imports, RenderCache, Spool, StoredBodies, Versioning } from '../operations/ports.js';
 import { saveLesson } from '../operations/save-lesson.js';
 import { startImport, type ImportHeader } from '../operations/start-import.js';
 import { checkBodies, getBodies, putBodies } from '../operations/transfer-bodies.js';
-import { bufferOf, toDiff, toImport, toLesson, toRendered } from './convert.js';
+import { bufferOf, toDiff, toImport, toKept, toLesson, toRendered } from './convert.js';
 import { callers } from './callers.js';
 
 /** What the service's handlers need. */
@@ -20,6 +23,8 @@ export interface ContentDeps {
   readonly work: BodyWork;
   readonly versioning: Versioning;
   readonly imports: Imports;
+  readonly lines: ImportLines;
+  readonly files: Files;
   readonly spool: Spool;
   readonly cache: RenderCache;
   readonly costlyPages: PageMemory;
@@ -66,7 +71,22 @@ export function contentService(deps: ContentDeps): Served {
       return toImport(job, replayed);
     },
     getImport: async (request, call) => toImport(await getImport(deps, request.id, call)),
+    async listImportLosses({ id, cursor, limit }, call) {
+      const { items, next } = await listImportLosses(deps, { id, cursor, limit }, call);
+      return { losses: items, next };
+    },
+    async listImportKept({ id, cursor, limit }, call) {
+      const { items, next } = await listImportKept(deps, { id, cursor, limit }, call);
+      return { parts: items.map(toKept), next };
+    },
+    async *getAsset({ courseId, hash }, call) {
+      const { asset, chunks } = await getAsset(deps, { courseId, hash }, call);
+      const { name, type, bytes } = asset;
+      yield { part: { $case: 'header', value: { name, type, bytes } } };
+      for await (const chunk of chunks) yield { part: { $case: 'chunk', value: bufferOf(chunk) } };
+    },
     async locate(request) {
+      if (request.kind === 'asset') return { courseIds: await coursesOfAsset(deps, request.id) };
       if (request.kind !== 'import') throw new AppError('invalid_argument', 'UNKNOWN_KIND', { kind: request.kind });
       const job = await locateImport(deps, request.id);
       if (!job) return {};

@@ -1,10 +1,12 @@
 import type {
   BodyDiff as BodyDiffMessage,
   Import,
+  KeptPart as KeptPartMessage,
   Lesson,
   RenderedLesson as RenderedLessonMessage,
 } from '@coursewright/proto/coursewright/content/v1/content';
 import type { BodyDiff } from '../domain/body-tasks.js';
+import type { KeptPart } from '../domain/import-report.js';
 import type { RenderedLesson } from '../operations/get-rendered.js';
 import type { ImportJob } from '../operations/ports.js';
 import type { LessonAtRef } from '../operations/save-lesson.js';
@@ -84,4 +86,12 @@ export function toImport(job: ImportJob, replayed = false): Import {
     revision: job.revision,
     replayed,
   };
+}
+
+/** Something that an import keeps beside its course, as it crosses the wire. */
+export function toKept(part: KeptPart): KeptPartMessage {
+  const { source, kind } = part;
+  const nothing = { source, kind, attributes: {}, text: '', hash: '', bytes: 0, type: '' };
+  if (part.kind === 'file') return { ...nothing, ...part.file };
+  return part.kind === 'attributes' ? { ...nothing, attributes: part.value } : { ...nothing, text: part.value };
 }

@@ -4,8 +4,9 @@ import { createGunzip } from 'node:zlib';
 import { AppError } from '@coursewright/platform/errors';
 import { extract } from 'tar-stream';
 import { openPromise, type Entry } from 'yauzl';
-import { safePath, type ArchiveLimits } from '../domain/archive.js';
+import { entryPath, type ArchiveLimits } from '../domain/archive.js';
 import type { Loss } from '../domain/import-report.js';
+import { shortText } from '../domain/text.js';
 import { storageError } from './storage-errors.js';
 
 /** Takes the bytes of one file; called for one file after the other. */
@@ -16,7 +17,7 @@ const RATIO_FROM = 10 * 1024 * 1024;
 
 /**
  * Unpacks a tar.gz or zip archive, file by file. Refuses paths that could leave the archive, encrypted files, and archives that
- * unpack to more than the limits allow. Answers the entries that are no files (links, devices), which are not unpacked.
+ * unpack to more than the limits allow. Answers the entries that are not unpacked: links, devices, names that no file can have.
  *
  * @throws AppError unprocessable ARCHIVE_BROKEN, ARCHIVE_UNSAFE, ARCHIVE_TOO_LARGE
  */
@@ -28,7 +29,11 @@ export async function unpack(
   const meter = createMeter(packedBytes, options.limits);
   const skipped: Loss[] = [];
   const take = async (name: string, bytes: Readable): Promise<void> => {
-    await options.sink(pathOf(name), meter.through(bytes));
+    const path = pathOf(name);
+    if (path !== undefined) return options.sink(path, meter.through(bytes));
+    const source = JSON.stringify(shortText(name, 200));
+    skipped.push({ source, what: 'has a name that no file of a course has; it is not imported', kept: false });
+    for await (const _chunk of meter.through(bytes)) continue;
   };
   try {
     if (options.mediaType === 'application/zip') await unpackZip(file, { meter, skipped, take });
@@ -53,17 +58,13 @@ interface Unpacking {
   take: (name: string, bytes: Readable) => Promise<void>;
 }
 
-function pathOf(name: string): string {
-  const path = safePath(name);
-  if (path === undefined) {
-    throw new AppError(
-      'unprocessable',
-      'ARCHIVE_UNSAFE',
-      { entry: name.slice(0, 200) },
-      { message: 'an entry points outside of the archive' },
-    );
-  }
-  return path;
+/** Where an entry lies in the archive; undefined for a name that is odd and harmless. Throws unprocessable ARCHIVE_UNSAFE. */
+function pathOf(name: string): string | undefined {
+  const found = entryPath(name);
+  if ('path' in found) return found.path;
+  if (found.refused === 'odd') return undefined;
+  const message = 'an entry points outside of the archive';
+  throw new AppError('unprocessable', 'ARCHIVE_UNSAFE', { entry: name.slice(0, 200) }, { message });
 }
 
 async function unpackTar(file: string, { meter, skipped, take }: Unpacking): Promise<void> {

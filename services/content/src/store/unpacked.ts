@@ -38,9 +38,21 @@ export async function openUnpacked(
       }
       return bytes;
     },
+    async *stream(name) {
+      const place = places.find(name);
+      for (let at = 0; place && at < place.length;) {
+        const bytes = Buffer.allocUnsafe(Math.min(STREAM_BYTES, place.length - at));
+        const { bytesRead } = await file.read(bytes, 0, bytes.length, place.offset + at);
+        if (bytesRead === 0) throw new Error('the unpacked archive is shorter than it was');
+        at += bytesRead;
+        yield bytes.subarray(0, bytesRead);
+      }
+    },
     close: () => file.close(),
   };
 }
+
+const STREAM_BYTES = 256 * 1024;
 
 function* lossesOf(skipped: readonly Loss[], twice: readonly string[]): Generator<Loss> {
   yield* skipped;

@@ -1,9 +1,12 @@
+import { join } from 'node:path';
 import { newId } from '@coursewright/platform/ids';
 import { createLogger } from '@coursewright/platform/logger';
 import { createOutbox } from '@coursewright/platform/outbox';
 import { openDatabase } from '@coursewright/platform/sql';
 import type { Config } from '../../src/config.js';
 import { createImportRunner } from '../../src/operations/import-runner.js';
+import { createFiles } from '../../src/store/files.js';
+import { createImportLines } from '../../src/store/import-lines.js';
 import { createImportStore } from '../../src/store/imports.js';
 import { openBodyStore } from '../../src/store/mongo-bodies.js';
 import { createSpool } from '../../src/store/spool.js';
@@ -30,12 +33,15 @@ export interface Answer {
 // A process that runs imports and nothing else; its parent asks it how they are.
 const told = JSON.parse(process.argv[2] ?? '') as Told;
 const logger = createLogger('limited', 'silent');
-const imports = createImportStore(openDatabase({ url: told.postgres }), createOutbox());
+const database = openDatabase({ url: told.postgres });
+const imports = createImportStore(database, createOutbox());
 const fakes = new FakeServices();
 const runner = createImportRunner({
   ...{ imports, newId, logger, limits: told.limits, versioning: fakes, catalog: fakes },
   bodies: openBodyStore(told.mongodb, logger),
   work: createBodyWork(openWorkers(new URL('../../src/body-worker.js', import.meta.url))),
+  lines: createImportLines(database),
+  files: createFiles(join(told.folder, 'files')),
   spool: createSpool(told.folder),
 });
 

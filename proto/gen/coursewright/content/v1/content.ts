@@ -225,6 +225,61 @@ export interface GetImportRequest {
   id: string;
 }
 
+export interface ListImportLinesRequest {
+  id: string;
+  cursor: string;
+  /** At most 200. */
+  limit: number;
+}
+
+export interface ListImportLossesResponse {
+  losses: Loss[];
+  /** Cursor of the next page; empty at the end. */
+  next: string;
+}
+
+export interface ListImportKeptResponse {
+  parts: KeptPart[];
+  /** Cursor of the next page; empty at the end. */
+  next: string;
+}
+
+/** Something of the source that stands nowhere in the course. */
+export interface KeptPart {
+  /** The part of the source: its key or path. */
+  source: string;
+  /** attributes | element | text | file */
+  kind: string;
+  /** Attributes of a part, as they were written. */
+  attributes: { [key: string]: string };
+  /** An element or a text, as it was written. */
+  text: string;
+  /** A file. */
+  hash: string;
+  bytes: number;
+  type: string;
+}
+
+export interface KeptPart_AttributesEntry {
+  key: string;
+  value: string;
+}
+
+export interface GetAssetRequest {
+  courseId: string;
+  hash: string;
+}
+
+export interface AssetChunk {
+  part: { $case: "header"; value: AssetHeader } | { $case: "chunk"; value: Buffer } | undefined;
+}
+
+export interface AssetHeader {
+  name: string;
+  type: string;
+  bytes: number;
+}
+
 export interface LocateRequest {
   /** import | asset */
   kind: string;
@@ -236,6 +291,8 @@ export interface LocateResponse {
   courseId: string;
   /** Who started it: an import of a new course has no other owner yet. */
   startedBy: string;
+  /** For an asset: courses that have it, at most 100. */
+  courseIds: string[];
 }
 
 function createBaseSaveLessonRequest(): SaveLessonRequest {
@@ -3359,6 +3416,848 @@ export const GetImportRequest: MessageFns<GetImportRequest> = {
   },
 };
 
+function createBaseListImportLinesRequest(): ListImportLinesRequest {
+  return { id: "", cursor: "", limit: 0 };
+}
+
+export const ListImportLinesRequest: MessageFns<ListImportLinesRequest> = {
+  encode(message: ListImportLinesRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.id !== "") {
+      writer.uint32(10).string(message.id);
+    }
+    if (message.cursor !== "") {
+      writer.uint32(18).string(message.cursor);
+    }
+    if (message.limit !== 0) {
+      writer.uint32(24).int32(message.limit);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListImportLinesRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListImportLinesRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.id = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.cursor = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.limit = reader.int32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ListImportLinesRequest {
+    return {
+      id: isSet(object.id) ? globalThis.String(object.id) : "",
+      cursor: isSet(object.cursor) ? globalThis.String(object.cursor) : "",
+      limit: isSet(object.limit) ? globalThis.Number(object.limit) : 0,
+    };
+  },
+
+  toJSON(message: ListImportLinesRequest): unknown {
+    const obj: any = {};
+    if (message.id !== "") {
+      obj.id = message.id;
+    }
+    if (message.cursor !== "") {
+      obj.cursor = message.cursor;
+    }
+    if (message.limit !== 0) {
+      obj.limit = Math.round(message.limit);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ListImportLinesRequest>): ListImportLinesRequest {
+    return ListImportLinesRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListImportLinesRequest>): ListImportLinesRequest {
+    const message = createBaseListImportLinesRequest();
+    message.id = object.id ?? "";
+    message.cursor = object.cursor ?? "";
+    message.limit = object.limit ?? 0;
+    return message;
+  },
+};
+
+function createBaseListImportLossesResponse(): ListImportLossesResponse {
+  return { losses: [], next: "" };
+}
+
+export const ListImportLossesResponse: MessageFns<ListImportLossesResponse> = {
+  encode(message: ListImportLossesResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.losses) {
+      Loss.encode(v!, writer.uint32(10).fork()).join();
+    }
+    if (message.next !== "") {
+      writer.uint32(18).string(message.next);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListImportLossesResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListImportLossesResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.losses.push(Loss.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.next = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ListImportLossesResponse {
+    return {
+      losses: globalThis.Array.isArray(object?.losses) ? object.losses.map((e: any) => Loss.fromJSON(e)) : [],
+      next: isSet(object.next) ? globalThis.String(object.next) : "",
+    };
+  },
+
+  toJSON(message: ListImportLossesResponse): unknown {
+    const obj: any = {};
+    if (message.losses?.length) {
+      obj.losses = message.losses.map((e) => Loss.toJSON(e));
+    }
+    if (message.next !== "") {
+      obj.next = message.next;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ListImportLossesResponse>): ListImportLossesResponse {
+    return ListImportLossesResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListImportLossesResponse>): ListImportLossesResponse {
+    const message = createBaseListImportLossesResponse();
+    message.losses = object.losses?.map((e) => Loss.fromPartial(e)) || [];
+    message.next = object.next ?? "";
+    return message;
+  },
+};
+
+function createBaseListImportKeptResponse(): ListImportKeptResponse {
+  return { parts: [], next: "" };
+}
+
+export const ListImportKeptResponse: MessageFns<ListImportKeptResponse> = {
+  encode(message: ListImportKeptResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.parts) {
+      KeptPart.encode(v!, writer.uint32(10).fork()).join();
+    }
+    if (message.next !== "") {
+      writer.uint32(18).string(message.next);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListImportKeptResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListImportKeptResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.parts.push(KeptPart.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.next = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ListImportKeptResponse {
+    return {
+      parts: globalThis.Array.isArray(object?.parts) ? object.parts.map((e: any) => KeptPart.fromJSON(e)) : [],
+      next: isSet(object.next) ? globalThis.String(object.next) : "",
+    };
+  },
+
+  toJSON(message: ListImportKeptResponse): unknown {
+    const obj: any = {};
+    if (message.parts?.length) {
+      obj.parts = message.parts.map((e) => KeptPart.toJSON(e));
+    }
+    if (message.next !== "") {
+      obj.next = message.next;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ListImportKeptResponse>): ListImportKeptResponse {
+    return ListImportKeptResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListImportKeptResponse>): ListImportKeptResponse {
+    const message = createBaseListImportKeptResponse();
+    message.parts = object.parts?.map((e) => KeptPart.fromPartial(e)) || [];
+    message.next = object.next ?? "";
+    return message;
+  },
+};
+
+function createBaseKeptPart(): KeptPart {
+  return { source: "", kind: "", attributes: {}, text: "", hash: "", bytes: 0, type: "" };
+}
+
+export const KeptPart: MessageFns<KeptPart> = {
+  encode(message: KeptPart, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.source !== "") {
+      writer.uint32(10).string(message.source);
+    }
+    if (message.kind !== "") {
+      writer.uint32(18).string(message.kind);
+    }
+    globalThis.Object.entries(message.attributes).forEach(([key, value]: [string, string]) => {
+      KeptPart_AttributesEntry.encode({ key: key as any, value }, writer.uint32(26).fork()).join();
+    });
+    if (message.text !== "") {
+      writer.uint32(34).string(message.text);
+    }
+    if (message.hash !== "") {
+      writer.uint32(42).string(message.hash);
+    }
+    if (message.bytes !== 0) {
+      writer.uint32(48).int64(message.bytes);
+    }
+    if (message.type !== "") {
+      writer.uint32(58).string(message.type);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): KeptPart {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseKeptPart();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.source = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.kind = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            const entry3 = KeptPart_AttributesEntry.decode(reader, reader.uint32());
+            if (entry3.value !== undefined) {
+              message.attributes[entry3.key] = entry3.value;
+            }
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.text = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.hash = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.bytes = longToNumber(reader.int64());
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.type = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): KeptPart {
+    return {
+      source: isSet(object.source) ? globalThis.String(object.source) : "",
+      kind: isSet(object.kind) ? globalThis.String(object.kind) : "",
+      attributes: isObject(object.attributes)
+        ? (globalThis.Object.entries(object.attributes) as [string, any][]).reduce(
+          (acc: { [key: string]: string }, [key, value]: [string, any]) => {
+            globalThis.Object.defineProperty(acc, key, {
+              value: globalThis.String(value),
+              enumerable: true,
+              configurable: true,
+              writable: true,
+            });
+            return acc;
+          },
+          {},
+        )
+        : {},
+      text: isSet(object.text) ? globalThis.String(object.text) : "",
+      hash: isSet(object.hash) ? globalThis.String(object.hash) : "",
+      bytes: isSet(object.bytes) ? globalThis.Number(object.bytes) : 0,
+      type: isSet(object.type) ? globalThis.String(object.type) : "",
+    };
+  },
+
+  toJSON(message: KeptPart): unknown {
+    const obj: any = {};
+    if (message.source !== "") {
+      obj.source = message.source;
+    }
+    if (message.kind !== "") {
+      obj.kind = message.kind;
+    }
+    if (message.attributes) {
+      const entries = globalThis.Object.entries(message.attributes) as [string, string][];
+      if (entries.length > 0) {
+        obj.attributes = {};
+        entries.forEach(([k, v]) => {
+          obj.attributes[k] = v;
+        });
+      }
+    }
+    if (message.text !== "") {
+      obj.text = message.text;
+    }
+    if (message.hash !== "") {
+      obj.hash = message.hash;
+    }
+    if (message.bytes !== 0) {
+      obj.bytes = Math.round(message.bytes);
+    }
+    if (message.type !== "") {
+      obj.type = message.type;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<KeptPart>): KeptPart {
+    return KeptPart.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<KeptPart>): KeptPart {
+    const message = createBaseKeptPart();
+    message.source = object.source ?? "";
+    message.kind = object.kind ?? "";
+    message.attributes = (globalThis.Object.entries(object.attributes ?? {}) as [string, string][]).reduce(
+      (acc: { [key: string]: string }, [key, value]: [string, string]) => {
+        if (value !== undefined) {
+          acc[key] = globalThis.String(value);
+        }
+        return acc;
+      },
+      {},
+    );
+    message.text = object.text ?? "";
+    message.hash = object.hash ?? "";
+    message.bytes = object.bytes ?? 0;
+    message.type = object.type ?? "";
+    return message;
+  },
+};
+
+function createBaseKeptPart_AttributesEntry(): KeptPart_AttributesEntry {
+  return { key: "", value: "" };
+}
+
+export const KeptPart_AttributesEntry: MessageFns<KeptPart_AttributesEntry> = {
+  encode(message: KeptPart_AttributesEntry, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.key !== "") {
+      writer.uint32(10).string(message.key);
+    }
+    if (message.value !== "") {
+      writer.uint32(18).string(message.value);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): KeptPart_AttributesEntry {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseKeptPart_AttributesEntry();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.key = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.value = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): KeptPart_AttributesEntry {
+    return {
+      key: isSet(object.key) ? globalThis.String(object.key) : "",
+      value: isSet(object.value) ? globalThis.String(object.value) : "",
+    };
+  },
+
+  toJSON(message: KeptPart_AttributesEntry): unknown {
+    const obj: any = {};
+    if (message.key !== "") {
+      obj.key = message.key;
+    }
+    if (message.value !== "") {
+      obj.value = message.value;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<KeptPart_AttributesEntry>): KeptPart_AttributesEntry {
+    return KeptPart_AttributesEntry.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<KeptPart_AttributesEntry>): KeptPart_AttributesEntry {
+    const message = createBaseKeptPart_AttributesEntry();
+    message.key = object.key ?? "";
+    message.value = object.value ?? "";
+    return message;
+  },
+};
+
+function createBaseGetAssetRequest(): GetAssetRequest {
+  return { courseId: "", hash: "" };
+}
+
+export const GetAssetRequest: MessageFns<GetAssetRequest> = {
+  encode(message: GetAssetRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.courseId !== "") {
+      writer.uint32(10).string(message.courseId);
+    }
+    if (message.hash !== "") {
+      writer.uint32(18).string(message.hash);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): GetAssetRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseGetAssetRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.courseId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.hash = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): GetAssetRequest {
+    return {
+      courseId: isSet(object.courseId)
+        ? globalThis.String(object.courseId)
+        : isSet(object.course_id)
+        ? globalThis.String(object.course_id)
+        : "",
+      hash: isSet(object.hash) ? globalThis.String(object.hash) : "",
+    };
+  },
+
+  toJSON(message: GetAssetRequest): unknown {
+    const obj: any = {};
+    if (message.courseId !== "") {
+      obj.courseId = message.courseId;
+    }
+    if (message.hash !== "") {
+      obj.hash = message.hash;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<GetAssetRequest>): GetAssetRequest {
+    return GetAssetRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<GetAssetRequest>): GetAssetRequest {
+    const message = createBaseGetAssetRequest();
+    message.courseId = object.courseId ?? "";
+    message.hash = object.hash ?? "";
+    return message;
+  },
+};
+
+function createBaseAssetChunk(): AssetChunk {
+  return { part: undefined };
+}
+
+export const AssetChunk: MessageFns<AssetChunk> = {
+  encode(message: AssetChunk, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    switch (message.part?.$case) {
+      case "header":
+        AssetHeader.encode(message.part.value, writer.uint32(10).fork()).join();
+        break;
+      case "chunk":
+        writer.uint32(18).bytes(message.part.value);
+        break;
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): AssetChunk {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseAssetChunk();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.part = { $case: "header", value: AssetHeader.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.part = { $case: "chunk", value: Buffer.from(reader.bytes()) };
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): AssetChunk {
+    return {
+      part: isSet(object.header)
+        ? { $case: "header", value: AssetHeader.fromJSON(object.header) }
+        : isSet(object.chunk)
+        ? { $case: "chunk", value: Buffer.from(bytesFromBase64(object.chunk)) }
+        : undefined,
+    };
+  },
+
+  toJSON(message: AssetChunk): unknown {
+    const obj: any = {};
+    if (message.part?.$case === "header") {
+      obj.header = AssetHeader.toJSON(message.part.value);
+    } else if (message.part?.$case === "chunk") {
+      obj.chunk = base64FromBytes(message.part.value);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<AssetChunk>): AssetChunk {
+    return AssetChunk.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<AssetChunk>): AssetChunk {
+    const message = createBaseAssetChunk();
+    switch (object.part?.$case) {
+      case "header": {
+        if (object.part?.value !== undefined && object.part?.value !== null) {
+          message.part = { $case: "header", value: AssetHeader.fromPartial(object.part.value) };
+        }
+        break;
+      }
+      case "chunk": {
+        if (object.part?.value !== undefined && object.part?.value !== null) {
+          message.part = { $case: "chunk", value: object.part.value };
+        }
+        break;
+      }
+    }
+    return message;
+  },
+};
+
+function createBaseAssetHeader(): AssetHeader {
+  return { name: "", type: "", bytes: 0 };
+}
+
+export const AssetHeader: MessageFns<AssetHeader> = {
+  encode(message: AssetHeader, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    if (message.type !== "") {
+      writer.uint32(18).string(message.type);
+    }
+    if (message.bytes !== 0) {
+      writer.uint32(24).int64(message.bytes);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): AssetHeader {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseAssetHeader();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.type = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.bytes = longToNumber(reader.int64());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): AssetHeader {
+    return {
+      name: isSet(object.name) ? globalThis.String(object.name) : "",
+      type: isSet(object.type) ? globalThis.String(object.type) : "",
+      bytes: isSet(object.bytes) ? globalThis.Number(object.bytes) : 0,
+    };
+  },
+
+  toJSON(message: AssetHeader): unknown {
+    const obj: any = {};
+    if (message.name !== "") {
+      obj.name = message.name;
+    }
+    if (message.type !== "") {
+      obj.type = message.type;
+    }
+    if (message.bytes !== 0) {
+      obj.bytes = Math.round(message.bytes);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<AssetHeader>): AssetHeader {
+    return AssetHeader.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<AssetHeader>): AssetHeader {
+    const message = createBaseAssetHeader();
+    message.name = object.name ?? "";
+    message.type = object.type ?? "";
+    message.bytes = object.bytes ?? 0;
+    return message;
+  },
+};
+
 function createBaseLocateRequest(): LocateRequest {
   return { kind: "", id: "" };
 }
@@ -3445,7 +4344,7 @@ export const LocateRequest: MessageFns<LocateRequest> = {
 };
 
 function createBaseLocateResponse(): LocateResponse {
-  return { courseId: "", startedBy: "" };
+  return { courseId: "", startedBy: "", courseIds: [] };
 }
 
 export const LocateResponse: MessageFns<LocateResponse> = {
@@ -3455,6 +4354,9 @@ export const LocateResponse: MessageFns<LocateResponse> = {
     }
     if (message.startedBy !== "") {
       writer.uint32(18).string(message.startedBy);
+    }
+    for (const v of message.courseIds) {
+      writer.uint32(26).string(v!);
     }
     return writer;
   },
@@ -3488,6 +4390,14 @@ export const LocateResponse: MessageFns<LocateResponse> = {
             message.startedBy = reader.string();
             continue;
           }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.courseIds.push(reader.string());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -3512,6 +4422,11 @@ export const LocateResponse: MessageFns<LocateResponse> = {
         : isSet(object.started_by)
         ? globalThis.String(object.started_by)
         : "",
+      courseIds: globalThis.Array.isArray(object?.courseIds)
+        ? object.courseIds.map((e: any) => globalThis.String(e))
+        : globalThis.Array.isArray(object?.course_ids)
+        ? object.course_ids.map((e: any) => globalThis.String(e))
+        : [],
     };
   },
 
@@ -3523,6 +4438,9 @@ export const LocateResponse: MessageFns<LocateResponse> = {
     if (message.startedBy !== "") {
       obj.startedBy = message.startedBy;
     }
+    if (message.courseIds?.length) {
+      obj.courseIds = message.courseIds;
+    }
     return obj;
   },
 
@@ -3533,6 +4451,7 @@ export const LocateResponse: MessageFns<LocateResponse> = {
     const message = createBaseLocateResponse();
     message.courseId = object.courseId ?? "";
     message.startedBy = object.startedBy ?? "";
+    message.courseIds = object.courseIds?.map((e) => e) || [];
     return message;
   },
 };
@@ -3623,6 +4542,33 @@ export const ContentServiceDefinition = {
       responseStream: false,
       options: { idempotencyLevel: "NO_SIDE_EFFECTS" },
     },
+    /** The lines of an import's report: what has no full counterpart. */
+    listImportLosses: {
+      name: "ListImportLosses",
+      requestType: ListImportLinesRequest as typeof ListImportLinesRequest,
+      requestStream: false,
+      responseType: ListImportLossesResponse as typeof ListImportLossesResponse,
+      responseStream: false,
+      options: { idempotencyLevel: "NO_SIDE_EFFECTS" },
+    },
+    /** What an import keeps of its source beside the course, for authors. */
+    listImportKept: {
+      name: "ListImportKept",
+      requestType: ListImportLinesRequest as typeof ListImportLinesRequest,
+      requestStream: false,
+      responseType: ListImportKeptResponse as typeof ListImportKeptResponse,
+      responseStream: false,
+      options: { idempotencyLevel: "NO_SIDE_EFFECTS" },
+    },
+    /** A stored file: the first message says what it is, the others are its bytes. */
+    getAsset: {
+      name: "GetAsset",
+      requestType: GetAssetRequest as typeof GetAssetRequest,
+      requestStream: false,
+      responseType: AssetChunk as typeof AssetChunk,
+      responseStream: true,
+      options: { idempotencyLevel: "NO_SIDE_EFFECTS" },
+    },
     /** The course that an import or file belongs to. */
     locate: {
       name: "Locate",
@@ -3683,6 +4629,10 @@ function longToNumber(int64: { toString(): string }): number {
     throw new globalThis.Error("Value is smaller than Number.MIN_SAFE_INTEGER");
   }
   return num;
+}
+
+function isObject(value: any): boolean {
+  return typeof value === "object" && value !== null;
 }
 
 function isSet(value: any): boolean {

@@ -1,16 +1,20 @@
 import { narrowed } from '@coursewright/course-model/audience';
 import type { Audience } from '@coursewright/course-model/lesson';
-import { cutText } from '../text.js';
-import { isTrue, ownAudience } from './audience.js';
+import { codePoints, firstPoints, isAtMost } from '@coursewright/course-model/text-length';
+import { shortText } from '../text.js';
+import { ownAudience } from './audience.js';
+import { answerOf, freeValue, isTrue, listValue, textValue, timeValue } from './values.js';
 
 /** Fields of a node, read from the attributes of an OLX element. */
 export interface NodeAttributes {
   fields: Record<string, unknown>;
-  /** Names of attributes without a counterpart. */
-  left: string[];
+  /** Attributes without a counterpart, as they were written. */
+  left: Map<string, string>;
+  /** Attributes that the node answers for, kept beside it because it cannot give them back. */
+  held: Map<string, string>;
   /** Whom the element itself says that it is for. */
   audience: Audience;
-  /** What is to be said about that: why not every learner, or what was not taken over. */
+  /** What is to be said about it: why not every learner, or what was not taken over. */
   remarks: string[];
   /** Set by `coursewright_kind="assignment"`. */
   assignment: boolean;
@@ -18,59 +22,90 @@ export interface NodeAttributes {
   objectives: string[];
 }
 
+/** Code points of a title. */
+export const MAX_TITLE = 500;
 const MAX_FIELDS = 40;
-/** Characters of all fields together; versioning takes 64 KiB. */
-const MAX_FIELD_LENGTH = 20_000;
+/** Code points of one field, and of all fields together; versioning takes 20,000 and 64 KiB. */
+const MAX_TEXT = 10_000;
+const MAX_ALL_TEXT = 20_000;
+const MAX_LIST = 200;
 const MAX_OBJECTIVES = 200;
 
-/** OLX attributes that become fields of the same meaning. */
-const KNOWN = new Set(['format', 'graded', 'due', 'start', 'submittable']);
 /** A language tag as courses may have it. */
 export const LANGUAGE = /^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$/;
 const OWN = 'coursewright_';
 /** Attributes that say where an element stands, not what it is. */
 const STRUCTURAL = new Set([
-  ...['url_name', 'display_name', 'org', 'course', 'filename', 'slug', 'xblock-family'],
+  ...['url_name', 'display_name', 'org', 'course', 'filename', 'slug', 'name', 'xblock-family'],
   // Read on their own.
   ...['visible_to_staff_only', 'group_access', 'hide_from_toc', `${OWN}kind`, `${OWN}objectives`, `${OWN}audience`],
 ]);
 /** Names that no field may have, and the one whose meaning comes from elsewhere. */
-const UNFIT = new Set(['title', 'constructor', 'prototype']);
-const MAX_TEXT = 2000;
+const UNFIT = new Set(['title', 'constructor', 'prototype', 'audience']);
+
+/** How the values of fields are read that have a type; undefined for one that says nothing, null for one that cannot be. */
+const TYPED: Readonly<Record<string, (text: string) => unknown>> = {
+  format: textValue,
+  start: timeValue,
+  due: timeValue,
+  graded: booleanOf,
+  submittable: booleanOf,
+  topic: (text) => fitting(textValue(text), (value) => isAtMost(value, 200)),
+  description: textValue,
+  language: (text) => fitting(textValue(text), (value) => LANGUAGE.test(value)),
+  cefrLevel: (text) => fitting(textValue(text), (value) => /^[ABC][12]$/.test(value)),
+  tags: (text) => fitting(listValue(text), (tags) => tags.length <= 50 && tags.every((tag) => isAtMost(tag, 100))),
+  durationMinutes: (text) => {
+    const value = freeValue(text);
+    return value === undefined ? value : typeof value === 'number' && value >= 0 && value <= 100_000 ? value : null;
+  },
+};
+/** OLX attributes that become fields of the same meaning. */
+const KNOWN = new Set(['format', 'graded', 'due', 'start', 'submittable']);
 
 /**
  * The fields of a node. `display_name` is the title; `format`, `graded`, `start`, `due`, `submittable` and everything that begins
- * with `coursewright_` become fields (`coursewright_duration_minutes="15"` → `durationMinutes: 15`); the rest is named in `left`.
+ * with `coursewright_` become fields (`coursewright_duration_minutes="15"` → `durationMinutes: 15`); the rest is in `left`. An
+ * attribute that says nothing (`null`) is neither.
  */
 export function readNodeAttributes(
   attributes: Readonly<Record<string, string>>,
   fallbackTitle: string,
 ): NodeAttributes {
-  const title = (attributes['display_name'] ?? '').trim() || fallbackTitle.replaceAll('_', ' ').trim() || 'Untitled';
   const own = ownAudience(attributes);
   const read: NodeAttributes = {
-    fields: { title: cutText(title, 500) },
-    left: [],
+    fields: {},
+    left: new Map(),
+    held: new Map(),
     audience: own.audience,
     remarks: own.why === undefined ? [] : [own.why],
-    assignment: attributes[`${OWN}kind`] === 'assignment',
-    objectives: objectivesOf(attributes[`${OWN}objectives`] ?? ''),
+    assignment: textValue(attributes[`${OWN}kind`]) === 'assignment',
+    objectives: objectivesOf(textValue(attributes[`${OWN}objectives`]) ?? ''),
   };
-  let length = title.length;
-  for (const [name, value] of Object.entries(attributes)) {
+  readTitle(read, attributes['display_name'], fallbackTitle);
+  let length = 0;
+  for (const [name, text] of Object.entries(attributes)) {
     if (STRUCTURAL.has(name)) continue;
-    length += name.length + Math.min(value.length, MAX_TEXT);
     const field = fieldOf(name);
-    if (field === undefined || length > MAX_FIELD_LENGTH || Object.keys(read.fields).length >= MAX_FIELDS) {
-      read.left.push(cutText(name, 100));
-      continue;
+    const value = field === undefined ? null : valueFor(field, text);
+    if (value === undefined) continue;
+    const size = name.length + codePoints(text);
+    const isRoom = length + size <= MAX_ALL_TEXT && Object.keys(read.fields).length < MAX_FIELDS;
+    if (field === undefined || value === null || !isRoom) read.left.set(name, text);
+    else {
+      Object.assign(read.fields, { [field]: value });
+      length += size;
     }
-    const converted = field === 'tags' ? listOf(value) : valueOf(value);
-    if (fits(field, converted)) Object.assign(read.fields, { [field]: converted });
-    else read.left.push(name);
   }
-  if (isTrue(attributes['hide_from_toc']))
+  // What makes a part the authors' is kept as well: an export has to give back which groups it was for.
+  for (const name of ['visible_to_staff_only', 'group_access'] as const) {
+    const text = attributes[name];
+    if (own.audience !== 'learner' && text !== undefined && answerOf(text) === 'unclear') read.held.set(name, text);
+  }
+  if (isTrue(attributes['hide_from_toc'])) {
+    read.held.set('hide_from_toc', attributes['hide_from_toc'] ?? '');
     read.remarks.push('is hidden from the table of contents in its source; learners see it here');
+  }
   if (read.audience !== 'learner') read.fields['audience'] = read.audience;
   if (read.assignment && read.fields['submittable'] === undefined) read.fields['submittable'] = true;
   return read;
@@ -82,10 +117,45 @@ export function narrow(read: NodeAttributes, audience: Audience): void {
   if (read.audience !== 'learner') read.fields['audience'] = read.audience;
 }
 
+/** The title of an element, or undefined when it has none of its own. */
+export function titleOf(attributes: Readonly<Record<string, string>>): string | undefined {
+  return textValue(attributes['display_name']);
+}
+
+/** Says of attributes how they were written, each shortened; whole they are kept. */
+export function namedValues(attributes: ReadonlyMap<string, string>): string {
+  return [...attributes].map(([name, value]) => `${shortText(name, 100)}="${shortText(value, 100)}"`).join(', ');
+}
+
+function readTitle(read: NodeAttributes, attribute: string | undefined, fallback: string): void {
+  const title = textValue(attribute) ?? (fallback.replaceAll('_', ' ').trim() || 'Untitled');
+  read.fields['title'] = firstPoints(title, MAX_TITLE);
+  if (isAtMost(title, MAX_TITLE)) return;
+  read.held.set('display_name', title);
+  read.remarks.push(`has a title of ${codePoints(title)} characters; the first ${MAX_TITLE} are its title here`);
+}
+
 /** The name of the field that an attribute becomes. */
 function fieldOf(name: string): string | undefined {
   const field = name.startsWith(OWN) ? camelCase(name.slice(OWN.length)) : KNOWN.has(name) ? name : undefined;
   return field !== undefined && /^[a-z][A-Za-z0-9]{0,49}$/.test(field) && !UNFIT.has(field) ? field : undefined;
+}
+
+function valueFor(field: string, text: string): unknown {
+  const value = Object.hasOwn(TYPED, field) ? TYPED[field]?.(text) : freeValue(text);
+  const fits = (part: unknown): boolean => typeof part !== 'string' || isAtMost(part, MAX_TEXT);
+  if (Array.isArray(value)) return value.length <= MAX_LIST && value.every(fits) ? (value as unknown[]) : null;
+  return fits(value) ? value : null;
+}
+
+function booleanOf(text: string): boolean | undefined | null {
+  if (textValue(text) === undefined) return undefined;
+  const answer = answerOf(text);
+  return answer === 'unclear' ? null : answer === 'yes';
+}
+
+function fitting<T>(value: T | undefined, fits: (value: T) => boolean): T | undefined | null {
+  return value === undefined || fits(value) ? value : null;
 }
 
 function objectivesOf(text: string): string[] {
@@ -93,31 +163,6 @@ function objectivesOf(text: string): string[] {
   return parts.filter((part) => part !== '').slice(0, MAX_OBJECTIVES);
 }
 
-/** Whether a value is one that the field may have; versioning refuses others. */
-function fits(field: string, value: unknown): boolean {
-  if (field === 'cefrLevel') return typeof value === 'string' && /^[ABC][12]$/.test(value);
-  if (field === 'submittable' || field === 'graded') return typeof value === 'boolean';
-  if (field === 'topic') return typeof value === 'string' && value.length <= 200;
-  if (field === 'tags')
-    return Array.isArray(value) && value.length <= 50 && value.every((tag) => String(tag).length <= 100);
-  if (field === 'durationMinutes') return typeof value === 'number' && value <= 100_000;
-  if (field === 'language') return typeof value === 'string' && LANGUAGE.test(value);
-  return true;
-}
-
 function camelCase(name: string): string {
   return name.replace(/[_-]+([A-Za-z0-9])/g, (_match, letter: string) => letter.toUpperCase());
-}
-
-function listOf(value: string): string[] {
-  return value
-    .split(',')
-    .map((part) => part.trim())
-    .filter((part) => part !== '');
-}
-
-/** Attributes are JSON where they can be; Python's way to write a boolean is found too. */
-function valueOf(value: string): unknown {
-  if (/^(true|false)$/i.test(value)) return value.toLowerCase() === 'true';
-  return /^(0|[1-9]\d{0,8})$/.test(value) ? Number(value) : cutText(value, MAX_TEXT);
 }

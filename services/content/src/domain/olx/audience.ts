@@ -1,6 +1,7 @@
 import { narrowed } from '@coursewright/course-model/audience';
 import { AUDIENCES, type Audience } from '@coursewright/course-model/lesson';
-import { cutText } from '../text.js';
+import { shortText } from '../text.js';
+import { answerOf, jsonOf, textValue, type Answer } from './values.js';
 
 /** Whom an element says that it is for; `why`, when it is not every learner. */
 export interface OwnAudience {
@@ -9,7 +10,6 @@ export interface OwnAudience {
 }
 
 type Attributes = Readonly<Record<string, string>>;
-type Answer = 'yes' | 'no' | 'unclear';
 
 const OUR_OWN = 'coursewright_audience';
 
@@ -25,15 +25,10 @@ export function ownAudience(attributes: Attributes): OwnAudience {
   return why === '' ? { audience } : { audience, why };
 }
 
-/** Whether an attribute says yes, in any of the forms that JSON, Python and people write it. */
-export function isTrue(value: string | undefined): boolean {
-  return answerOf(value) === 'yes';
-}
-
 function namedAudience(value: string | undefined): OwnAudience {
-  const named = value?.trim() ?? '';
-  if (named === '') return { audience: 'learner' };
-  const known = AUDIENCES.find((audience) => audience === named);
+  const named = textValue(value);
+  if (named === undefined) return { audience: 'learner' };
+  const known = AUDIENCES.find((audience) => audience === named.toLowerCase());
   return known === undefined ? unclear(OUR_OWN, named) : { audience: known };
 }
 
@@ -51,36 +46,19 @@ function hiddenFromLearners(attributes: Attributes): OwnAudience {
 function unclear(name: string, value: string): OwnAudience {
   return {
     audience: 'author',
-    why: `does not say clearly whom it is for (${name}="${cutText(value, 100)}"); kept for authors`,
+    why: `does not say clearly whom it is for (${name}="${shortText(value, 100)}"); kept for authors`,
   };
-}
-
-const YES = new Set(['true', 'yes', 'on', '1']);
-const NO = new Set(['', 'false', 'no', 'off', '0', 'none', 'null']);
-
-function answerOf(value: string | undefined): Answer {
-  const read = jsonOf(value ?? '');
-  const word = (typeof read === 'object' && read !== null ? '?' : String(read)).trim().toLowerCase();
-  if (YES.has(word)) return 'yes';
-  if (NO.has(word)) return 'no';
-  return typeof read === 'number' ? 'yes' : 'unclear';
 }
 
 /** `{"<partition>": [<group>, …]}`; a partition without groups restricts nothing. */
 function isForGroups(value: string | undefined): Answer {
-  const read = jsonOf(value ?? '');
-  if (read === null || read === '') return 'no';
+  let read = jsonOf(value ?? '');
+  // A JSON text that holds JSON: a policy may quote what is an object in Open edX.
+  if (typeof read === 'string') read = jsonOf(read);
+  if (read === null || read === '' || (typeof read === 'string' && /^(none|null)$/i.test(read))) return 'no';
   if (typeof read !== 'object') return 'unclear';
+  if (Array.isArray(read)) return read.length === 0 ? 'no' : 'unclear';
   const lists: unknown[] = Object.values(read);
   if (lists.some((list) => list !== null && !Array.isArray(list))) return 'unclear';
   return lists.some((list) => Array.isArray(list) && list.length > 0) ? 'yes' : 'no';
-}
-
-/** What an attribute holds: JSON, or the text itself. */
-function jsonOf(value: string): unknown {
-  try {
-    return JSON.parse(value);
-  } catch {
-    return value.trim();
-  }
 }

@@ -1,87 +1,92 @@
-import { MAX_LESSON_BYTES, type LessonInput, type Source } from '@coursewright/course-model/lesson';
-import { addLoss, type ImportReport } from '../import-report.js';
-import type { LeafItem } from './leaf.js';
+import { MAX_LESSON_BYTES, type LessonInput } from '@coursewright/course-model/lesson';
+import type { ImportBook } from '../import-report.js';
+import type { FileKeeper } from './course-files.js';
+import type { ListedItem } from './leaf.js';
+import { shrink, type Shrunk } from './shrink.js';
 
 /** Room for the frame of a document round its items, and for each item's place in the order. */
 const FRAME_BYTES = 4096;
 const PLACE_BYTES = 41;
-/** About what is left of an item when it was taken out. */
-const PLACEHOLDER_BYTES = 500;
 /** Items that a list of a lesson may have. */
 const MAX_ITEMS = 2000;
 
+interface Entry {
+  listed: ListedItem;
+  bytes: number;
+  /** Nothing more can be taken out of it. */
+  isSmallest: boolean;
+}
+
 /**
- * The items of one lesson as they are read. What does not fit into a document of 1 MiB is listed and left out, the largest first; the
- * places and keys of such items stay. Never holds more than a document and one item.
+ * The items of one lesson as they are read. What does not fit into a document of 1 MiB leaves it, the largest first: pictures inside of
+ * texts and sources become files that the item names, its title and text stay. Never holds more than a document and one item.
  */
 export class FittedItems {
-  private readonly items: { leaf: LeafItem; bytes: number }[] = [];
+  private readonly items: Entry[] = [];
   private total: number;
 
   constructor(
-    private readonly report: ImportReport,
+    private readonly to: { readonly book: ImportBook; readonly keeper: FileKeeper },
     private readonly objectives: NonNullable<LessonInput['objectives']>,
   ) {
     this.total = FRAME_BYTES + sizeOf(objectives);
   }
 
   /** Adds an item behind the others. */
-  add(leaf: LeafItem): void {
-    const key = leaf.item.source?.key ?? '';
+  async add(listed: ListedItem): Promise<void> {
+    const entry: Entry = { listed, bytes: sizeOf(listed.item) + PLACE_BYTES, isSmallest: false };
     if (this.items.length >= MAX_ITEMS) {
-      this.lose(key, `a lesson has at most ${MAX_ITEMS} items; it was left out`);
+      await this.leaveOut(entry, `a lesson has at most ${MAX_ITEMS} items`);
       return;
     }
-    const bytes = sizeOf(leaf.item) + PLACE_BYTES;
-    this.items.push({ leaf, bytes });
-    this.total += bytes;
+    this.items.push(entry);
+    this.total += entry.bytes;
     while (this.total > MAX_LESSON_BYTES) {
-      const largest = this.items.reduce((most, item) => (item.bytes > most.bytes ? item : most));
-      if (largest.bytes > PLACEHOLDER_BYTES) this.empty(largest);
-      else {
-        this.items.pop();
-        this.total -= bytes;
-        this.lose(key, `the lesson's document of ${MAX_LESSON_BYTES} bytes is full; it was left out`);
-        return;
-      }
+      const large = this.items.filter((item) => !item.isSmallest);
+      if (large.length === 0) break;
+      await this.shrinkOne(large.reduce((most, item) => (item.bytes > most.bytes ? item : most)));
     }
-  }
-
-  /** Adds the place of an item that is too large to be looked at. */
-  addEmpty(item: { id: string; source: Source }, why: string): void {
-    this.lose(item.source.key, `${why}; its place is kept empty`);
-    this.add(placeholder(item));
+    if (this.total <= MAX_LESSON_BYTES) return;
+    this.items.pop();
+    this.total -= entry.bytes;
+    await this.leaveOut(entry, `the lesson's document of ${MAX_LESSON_BYTES} bytes is full`);
   }
 
   /** The document of all of them. */
   document(): LessonInput {
-    const leaves = this.items.map(({ leaf }) => leaf);
+    const all = this.items.map(({ listed }) => listed);
     return {
       objectives: this.objectives,
-      materials: leaves.flatMap((leaf) => (leaf.list === 'materials' ? [leaf.item] : [])),
-      exercises: leaves.flatMap((leaf) => (leaf.list === 'exercises' ? [leaf.item] : [])),
-      assessments: leaves.flatMap((leaf) => (leaf.list === 'assessments' ? [leaf.item] : [])),
-      order: leaves.flatMap((leaf) => leaf.item.id ?? []),
+      materials: all.flatMap((listed) => (listed.list === 'materials' ? [listed.item] : [])),
+      exercises: all.flatMap((listed) => (listed.list === 'exercises' ? [listed.item] : [])),
+      assessments: all.flatMap((listed) => (listed.list === 'assessments' ? [listed.item] : [])),
+      order: all.flatMap((listed) => listed.item.id ?? []),
     };
   }
 
-  private empty(entry: { leaf: LeafItem; bytes: number }): void {
-    const { id = '', source } = entry.leaf.item;
-    const what = `${entry.bytes} bytes do not fit into a lesson document of ${MAX_LESSON_BYTES}; its place is kept empty`;
-    this.lose(source?.key ?? '', what);
-    entry.leaf = placeholder({ id, source });
-    this.total += PLACEHOLDER_BYTES - entry.bytes;
-    entry.bytes = PLACEHOLDER_BYTES;
+  private async shrinkOne(entry: Entry): Promise<void> {
+    const shrunk: Shrunk | undefined = await shrink(entry.listed, this.to.keeper);
+    if (shrunk === undefined) {
+      entry.isSmallest = true;
+      return;
+    }
+    const source = entry.listed.item.source?.key ?? '';
+    for (const file of shrunk.files) this.to.book.keep({ kind: 'file', source, file });
+    this.to.book.lose({ source, what: shrunk.what, kept: true });
+    const bytes = sizeOf(shrunk.listed.item) + PLACE_BYTES;
+    // Whatever it is that does not become smaller is not tried again.
+    entry.isSmallest = bytes >= entry.bytes;
+    this.total += bytes - entry.bytes;
+    Object.assign(entry, { listed: shrunk.listed, bytes });
   }
 
-  private lose(source: string, what: string): void {
-    addLoss(this.report, { source, what, kept: false });
+  /** Keeps an item that has no place, as a file. */
+  private async leaveOut({ listed }: Entry, why: string): Promise<void> {
+    const source = listed.item.source?.key ?? '';
+    const file = await this.to.keeper.keepBytes(Buffer.from(JSON.stringify(listed.item)), 'application/json');
+    this.to.book.keep({ kind: 'file', source, file });
+    this.to.book.lose({ source, what: `${why}; it was left out and is kept as a file (${file.hash})`, kept: true });
   }
-}
-
-function placeholder({ id, source }: { id: string; source: Source | undefined }): LeafItem {
-  const item = { id, audience: 'author' as const, type: 'vendor/olx-too-large', content: '', source };
-  return { list: 'materials', item, kept: false };
 }
 
 function sizeOf(value: unknown): number {

@@ -1,8 +1,11 @@
-import { isWellFormed } from '@coursewright/course-model/canonical';
 import type { Audience, LessonInput } from '@coursewright/course-model/lesson';
+import { codePoints, firstPoints, isAtMost } from '@coursewright/course-model/text-length';
 import type { Element } from 'domhandler';
-import { cutText } from '../text.js';
-import { learnersParts, problemType } from './problem.js';
+import { MAX_TITLE, titleOf } from './attributes.js';
+import { htmlRemarks } from './html-remarks.js';
+import { learnersParts, problemType, unanswerable } from './problem.js';
+import { numberValue, textValue } from './values.js';
+import { videoContent } from './video.js';
 import { elementLike, elementsOf, xmlOf } from './xml.js';
 
 /** A leaf block with everything that belongs to it, read from wherever it stands. */
@@ -23,11 +26,19 @@ export interface Leaf {
 type ListName = 'materials' | 'exercises' | 'assessments';
 type ItemOf<L extends ListName> = NonNullable<LessonInput[L]>[number];
 
-/** The item that a leaf block becomes, with the list that it belongs to. */
-export type LeafItem =
-  | { list: 'materials'; item: ItemOf<'materials'>; kept: boolean }
-  | { list: 'exercises'; item: ItemOf<'exercises'>; kept: boolean }
-  | { list: 'assessments'; item: ItemOf<'assessments'>; kept: boolean };
+/** An item in the list that it belongs to. */
+export type ListedItem =
+  | { list: 'materials'; item: ItemOf<'materials'> }
+  | { list: 'exercises'; item: ItemOf<'exercises'> }
+  | { list: 'assessments'; item: ItemOf<'assessments'> };
+
+/** The item that a leaf block becomes, and what is to be said of it. */
+export type LeafItem = ListedItem & {
+  /** Learners do not get it, or not so that they could use it: it is there for authors. */
+  kept: boolean;
+  /** What does not reach learners as it was; the source holds it all. */
+  remarks: readonly string[];
+};
 
 /**
  * Turns a leaf block into an item. `html` → material text/html, as it came; `video` → material video; `problem` → assessment
@@ -43,21 +54,36 @@ export function itemOfLeaf(leaf: Leaf): LeafItem {
   return vendorItem(leaf);
 }
 
+/** A text that stands between blocks, for authors: Open edX shows it to nobody. */
+export function looseText(of: { id: string; key: string; html: string }): ListedItem {
+  const { id, key, html } = of;
+  const source = { format: 'olx', key };
+  return { list: 'materials', item: { id, audience: 'author', source, type: 'text/html', content: html } };
+}
+
 function common(leaf: Leaf) {
-  const title = cutText(leaf.element.attribs['display_name']?.trim() ?? '', 500);
+  const title = titleOf(leaf.element.attribs);
   return {
     id: leaf.id,
     audience: leaf.audience,
-    source: { format: 'olx', key: cutText(leaf.key, 500) },
-    ...(title ? { title } : {}),
+    source: { format: 'olx', key: leaf.key },
+    ...(title === undefined ? {} : { title: firstPoints(title, MAX_TITLE) }),
   };
 }
 
+/** A title that is longer than titles may be stays among the attributes that are kept. */
+function titleRemarks({ element }: Leaf): string[] {
+  const title = titleOf(element.attribs);
+  if (title === undefined || isAtMost(title, MAX_TITLE)) return [];
+  return [`has a title of ${codePoints(title)} characters; the first ${MAX_TITLE} are its title here`];
+}
+
 /** The attributes that have no place of their own, kept for authors and for an export. */
-function metadataOf(element: Element, ...used: string[]) {
-  const left = Object.entries(element.attribs).filter(
-    ([name]) => !['url_name', 'display_name', 'filename', ...used].includes(name),
-  );
+function metadataOf(leaf: Leaf) {
+  const { element } = leaf;
+  const isTitleCut = titleRemarks(leaf).length > 0;
+  const used = ['url_name', 'filename', 'slug', 'name', ...(isTitleCut ? [] : ['display_name'])];
+  const left = Object.entries(element.attribs).filter(([name]) => !used.includes(name));
   if (left.length === 0) return {};
   // Names that no document may use as keys can still be kept, inside of the element's own text.
   const plain = left.every(([name]) => /^[A-Za-z][\w:.-]*$/.test(name));
@@ -69,77 +95,62 @@ function metadataOf(element: Element, ...used: string[]) {
 function htmlItem(leaf: Leaf, html: string): LeafItem {
   return {
     list: 'materials',
-    item: { ...common(leaf), type: 'text/html', content: html, ...metadataOf(leaf.element) },
+    item: { ...common(leaf), type: 'text/html', content: html, ...metadataOf(leaf) },
     kept: false,
+    remarks: [...titleRemarks(leaf), ...htmlRemarks(html)],
   };
 }
 
 function videoItem(leaf: Leaf): LeafItem {
-  const { attribs } = leaf.element;
-  const youtube = attribs['youtube_id_1_0'] || /(?:^|,)1\.0+:([\w-]+)/.exec(attribs['youtube'] ?? '')?.[1];
-  const sources = [
-    ...listOfUrls(attribs['html5_sources']),
-    ...elementsOf(leaf.element).flatMap((child) =>
-      child.name === 'source' && child.attribs['src'] ? [child.attribs['src']] : [],
-    ),
-  ];
-  const transcripts = elementsOf(leaf.element).flatMap((child) =>
-    child.name === 'transcript' && child.attribs['src'] !== undefined
-      ? [{ language: child.attribs['language'] ?? '', src: staticPath(child.attribs['src']) }]
-      : [],
-  );
-  const content = {
-    ...(youtube ? { youtube } : {}),
-    ...(sources.length > 0 ? { sources: [...new Set(sources)] } : {}),
-    ...(attribs['start_time'] ? { start: attribs['start_time'] } : {}),
-    ...(attribs['end_time'] ? { end: attribs['end_time'] } : {}),
-    ...(transcripts.length > 0 ? { transcripts } : {}),
-    ...(attribs['handout'] ? { handout: attribs['handout'] } : {}),
-  };
   return {
     list: 'materials',
-    item: { ...common(leaf), type: 'video', content, metadata: { olx: { source: xmlOf(leaf.element) } } },
+    item: {
+      ...common(leaf),
+      type: 'video',
+      content: videoContent(leaf.element),
+      metadata: { olx: { source: xmlOf(leaf.element) } },
+    },
     kept: false,
+    remarks: titleRemarks(leaf),
   };
-}
-
-function listOfUrls(json: string | undefined): string[] {
-  try {
-    const list: unknown = JSON.parse(json ?? '[]');
-    return Array.isArray(list)
-      ? list.filter((url): url is string => typeof url === 'string' && isWellFormed(url) && !url.includes('\0'))
-      : [];
-  } catch {
-    // Not a list that could be read; the whole element stays in the item's metadata.
-    return [];
-  }
-}
-
-function staticPath(src: string): string {
-  return src.includes('/') ? src : `/static/${src}`;
 }
 
 function problemItem(leaf: Leaf): LeafItem {
   const parts = learnersParts(leaf.element);
   const answers = { format: 'olx', source: xmlOf(leaf.element) };
   const type = problemType(parts);
+  const unanswered = unanswerable(parts);
+  const said = {
+    kept: unanswered.length > 0,
+    remarks: [...titleRemarks(leaf), ...unanswered.map(cannotBeAnswered), ...scriptRemarks(leaf.element)],
+  };
   if (!leaf.graded) {
     const [first, ...others] = parts;
-    const instructions = first?.type === 'text' ? first.html : '';
-    const questions = first?.type === 'text' ? others : parts;
-    return {
-      list: 'exercises',
-      item: { ...common(leaf), type, instructions, content: { questions }, answers },
-      kept: false,
-    };
+    const isText = first?.type === 'text';
+    const instructions = isText ? { html: first.html } : '';
+    const content = { questions: isText ? others : parts };
+    return { list: 'exercises', item: { ...common(leaf), type, instructions, content, answers }, ...said };
   }
   const { attribs } = leaf.element;
+  const attempts = numberValue(attribs['max_attempts']);
+  const showAnswer = textValue(attribs['showanswer']);
   const scoring = {
-    weight: Number.isFinite(Number(attribs['weight'] ?? 1)) ? Number(attribs['weight'] ?? 1) : 1,
-    ...(/^\d{1,6}$/.test(attribs['max_attempts'] ?? '') ? { maxAttempts: Number(attribs['max_attempts']) } : {}),
-    ...(attribs['showanswer'] ? { showAnswer: attribs['showanswer'] } : {}),
+    weight: numberValue(attribs['weight']) ?? 1,
+    ...(attempts !== undefined && Number.isSafeInteger(attempts) && attempts >= 0 ? { maxAttempts: attempts } : {}),
+    ...(showAnswer === undefined ? {} : { showAnswer }),
   };
-  return { list: 'assessments', item: { ...common(leaf), type, questions: parts, answers, scoring }, kept: false };
+  return { list: 'assessments', item: { ...common(leaf), type, questions: parts, answers, scoring }, ...said };
+}
+
+function cannotBeAnswered(type: string, index: number): string {
+  const element = type.slice('olx-'.length);
+  return `question ${index + 1} of those that cannot be answered here: <${element}> has no counterpart; learners see its text, authors its source`;
+}
+
+/** Scripts set the variables of a problem and judge its answers; nothing of that happens here. */
+function scriptRemarks(problem: Element): string[] {
+  const hasScript = elementsOf(problem).some((child) => /^script$/i.test(child.name));
+  return hasScript ? ['has a script, which does not run here; learners see its variables by their names'] : [];
 }
 
 function vendorItem(leaf: Leaf): LeafItem {
@@ -153,5 +164,6 @@ function vendorItem(leaf: Leaf): LeafItem {
       content: leaf.raw ?? xmlOf(leaf.element),
     },
     kept: true,
+    remarks: titleRemarks(leaf),
   };
 }

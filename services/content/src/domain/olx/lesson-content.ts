@@ -1,22 +1,25 @@
 import { narrowed } from '@coursewright/course-model/audience';
 import { MAX_LESSON_BYTES, type Audience, type LessonInput } from '@coursewright/course-model/lesson';
-import type { Element, ParentNode } from 'domhandler';
+import { isCDATA, isTag, isText, type Element, type ParentNode } from 'domhandler';
 import type { Pause } from '../archive.js';
 import { importedId } from '../import-plan.js';
-import { addLoss, type ImportReport } from '../import-report.js';
-import { cutText } from '../text.js';
+import type { ImportBook } from '../import-report.js';
+import { withAssets } from './asset-links.js';
 import { ownAudience } from './audience.js';
+import { CONTAINERS, isSelective, unlike } from './containers.js';
 import { FittedItems } from './fitted-items.js';
-import { itemOfLeaf } from './leaf.js';
+import { itemOfLeaf, looseText, type LeafItem } from './leaf.js';
+import { tooDeep } from './limits.js';
 import type { Block, OlxFiles } from './olx-files.js';
-import { elementsOf, innerHtml, isHeavier, lengthOf, xmlOf } from './xml.js';
-import { tooDeep } from './xml-parse.js';
+import { escapeText } from './problem-text.js';
+import { isTrue } from './values.js';
+import { htmlWrittenOut, innerHtml, isHeavier, lengthOf, textOf, writtenOut } from './xml.js';
 
 /** What the reading of one course shares. */
 export interface Reading {
   readonly files: OlxFiles;
   readonly importId: string;
-  readonly report: ImportReport;
+  readonly book: ImportBook;
   readonly pause: Pause;
   /** The key that stands for a block, made unique: a block that is used twice is two parts of the course. */
   uniqueKey(key: string): string;
@@ -28,16 +31,8 @@ export interface Standing {
   audience: Audience;
   /** Keys of the blocks above it, to find those that hold themselves. */
   above: readonly string[];
+  isDraft: boolean;
 }
-
-/** Blocks that hold other blocks; inside of a lesson their children become items on their own. */
-const CONTAINERS = new Set(
-  'course chapter sequential problemset videosequence vertical wrapper library_content itembank split_test conditional randomize'.split(
-    ' ',
-  ),
-);
-/** Containers that show a learner some of their children only, by rules that have no counterpart. */
-const SELECTIVE = new Set(['split_test', 'conditional', 'randomize']);
 
 /** Parts (elements, attributes, texts) of one block; more is no question and no text that somebody wrote. */
 const MAX_PARTS = 10_000;
@@ -46,7 +41,7 @@ const MAX_NESTED = 150;
 
 /**
  * The document of a lesson from the leaf blocks below an element, in their order. Blocks without a counterpart are kept whole
- * for authors and listed; what does not fit into a document of 1 MiB is listed and left out.
+ * for authors and listed; what does not fit into a document of 1 MiB becomes a file and is listed.
  *
  * @throws AppError unprocessable OLX_TOO_DEEP, OLX_TOO_LARGE
  */
@@ -58,109 +53,144 @@ export async function lessonContent(
 ): Promise<LessonInput> {
   const place = standing.above.at(-1) ?? '';
   const own = objectives.map((text, i) => ({ id: importedId(reading.importId, `${place}#objective:${i}`), text }));
-  const items = new FittedItems(reading.report, own);
-  await readLeaves(reading, elementsOf(parent), { ...standing, place }, items);
+  const { book, files } = reading;
+  const items = new FittedItems({ book, keeper: files.files.source.keeper }, own);
+  await readLeaves(reading, parent, { ...standing, place }, items);
   await reading.pause();
   return items.document();
 }
 
 async function readLeaves(
   reading: Reading,
-  elements: readonly Element[],
+  parent: ParentNode,
   standing: Standing & { place: string },
   items: FittedItems,
 ): Promise<void> {
   if (standing.above.length > MAX_NESTED) throw tooDeep();
-  for (const [i, element] of elements.entries()) {
+  let i = -1;
+  let texts = 0;
+  for (const node of parent.children) {
     await reading.pause();
-    const block = await reading.files.resolve(element, `${standing.place}/${element.name}[${i}]`);
+    if (isText(node) || isCDATA(node)) {
+      const text = textOf(node).trim();
+      if (text !== '') await addText(reading, { key: `${standing.place}/text[${texts++}]`, text }, items);
+    }
+    if (!isTag(node)) continue;
+    i++;
+    // Open edX writes the children of a conditional a second time, as names of its condition.
+    if (node.name === 'show' && node.attribs['url_name'] === undefined) continue;
+    const block = await reading.files.resolve(node, `${standing.place}/${node.name}[${i}]`, standing);
     if (standing.above.includes(block.key)) {
-      addLoss(reading.report, { source: block.key, what: 'holds itself; it is not read a second time', kept: false });
+      reading.book.lose({ source: block.key, what: 'holds itself; it is not read a second time', kept: false });
     } else await readBlock(reading, block, standing, items);
     reading.files.close(block);
   }
 }
 
-async function readBlock(reading: Reading, found: Block, standing: Standing, items: FittedItems): Promise<void> {
+/** A text between blocks, which Open edX shows to nobody, is for authors. */
+async function addText(reading: Reading, at: { key: string; text: string }, items: FittedItems): Promise<void> {
+  const { book, importId } = reading;
+  const key = reading.uniqueKey(at.key);
+  book.report.read++;
+  book.report.kept++;
+  book.report.items++;
+  book.lose({
+    source: key,
+    what: 'is text between blocks, which its source shows to nobody; kept for authors',
+    kept: true,
+  });
+  await items.add(looseText({ id: importedId(importId, key), key, html: `<p>${escapeText(at.text)}</p>` }));
+}
+
+async function readBlock(
+  reading: Reading,
+  found: Block,
+  standing: Standing & { place: string },
+  items: FittedItems,
+): Promise<void> {
   const { element } = found;
   const block = { ...found, key: reading.uniqueKey(found.key) };
-  const within = { ...standing, audience: audienceOf(reading, block.key, element, standing.audience) };
+  const within = {
+    ...standing,
+    audience: audienceOf(reading, block.key, element, standing.audience),
+    graded: standing.graded || isTrue(element.attribs['graded']),
+  };
   await readLeaf(reading, block, within, items);
   if (!CONTAINERS.has(element.name) || block.problem !== undefined) return;
   const audience = isSelective(element) ? narrowed(within.audience, 'author') : within.audience;
-  const below = elementsOf(element).filter((child) => child.attribs['url_name'] !== undefined || child.name !== 'show');
   const above = [...standing.above, found.key];
-  await readLeaves(reading, below, { ...within, audience, place: block.key, above }, items);
-}
-
-/** Whether an element shows a learner some of its children only, by rules that have no counterpart. */
-export function isSelective(element: Element): boolean {
-  return SELECTIVE.has(element.name);
+  await readLeaves(reading, element, { ...within, audience, place: block.key, above }, items);
 }
 
 function audienceOf(reading: Reading, key: string, element: Element, inherited: Audience): Audience {
   const own = ownAudience(element.attribs);
-  if (own.why !== undefined) addLoss(reading.report, { source: key, what: own.why, kept: true });
+  if (own.why !== undefined) reading.book.lose({ source: key, what: own.why, kept: true });
   return narrowed(inherited, own.audience);
 }
 
 async function readLeaf(reading: Reading, block: Block, standing: Standing, items: FittedItems): Promise<void> {
-  const { report } = reading;
+  const { book } = reading;
+  const { report } = book;
   report.read++;
   report.items++;
-  const html =
-    block.element.name === 'html' && block.problem === undefined
-      ? await htmlOf(reading, block.key, block.element)
-      : undefined;
-  const id = importedId(reading.importId, block.key);
-  const why = tooMuch(block, html);
-  if (why !== undefined) {
-    report.mapped++;
-    items.addEmpty({ id, source: { format: 'olx', key: cutText(block.key, 500) } }, why);
-    return;
-  }
-  const item = itemOfLeaf({
-    id,
+  const { item, whyKept } = await itemOf(reading, block, standing);
+  await reading.pause();
+  const { listed, missing } = await withAssets(item, (name) => reading.files.files.asset(name));
+  const isForLearners = !item.kept && listed.item.audience === 'learner';
+  if (isForLearners) report.mapped++;
+  else report.kept++;
+  if (whyKept !== undefined) book.lose({ source: block.key, what: whyKept, kept: true });
+  for (const what of item.remarks) book.lose({ source: block.key, what, kept: true });
+  for (const link of missing)
+    book.lose({ source: block.key, what: `names ${link}, which is not in the archive`, kept: false });
+  await items.add(listed);
+}
+
+/** The item of a block, and why it is only for authors. */
+async function itemOf(
+  reading: Reading,
+  block: Block,
+  standing: Standing,
+): Promise<{ item: LeafItem; whyKept?: string }> {
+  const { element, problem } = block;
+  const common = {
+    id: importedId(reading.importId, block.key),
     key: block.key,
-    element: block.element,
+    element,
     audience: standing.audience,
     graded: standing.graded,
-    ...(html === undefined ? {} : { html }),
-    ...(block.problem === undefined ? {} : { raw: block.raw ?? xmlOf(block.element) }),
-  });
-  if (item.kept) {
-    report.kept++;
-    addLoss(report, { source: block.key, what: block.problem ?? whyKept(block.element), kept: true });
-  } else report.mapped++;
-  await reading.pause();
-  items.add(item);
-}
-
-/** Why a block is too much to be looked at: reading it would take long, and no document has room for it. */
-function tooMuch({ element, raw }: Block, html: string | undefined): string | undefined {
-  const length = Math.max(raw?.length ?? 0, html?.length ?? 0, lengthOf(element));
-  if (length > MAX_LESSON_BYTES)
-    return `${length} characters do not fit into a lesson document of ${MAX_LESSON_BYTES} bytes`;
-  return isHeavier(element, MAX_PARTS) ? `it has more than ${MAX_PARTS} elements, attributes and texts` : undefined;
-}
-
-function whyKept(element: Element): string {
-  if (element.name === 'html') return 'names a file that is not in the archive';
-  if (CONTAINERS.has(element.name)) {
-    return `<${element.name}> chooses or groups its children by rules without a counterpart; they follow it as items of their own`;
+  };
+  const isHtml = element.name === 'html' && problem === undefined;
+  if (!isHtml && isTooMuch(block)) {
+    const raw = block.raw ?? (await writtenOut(element, reading.pause));
+    const whyKept = `has more than ${MAX_LESSON_BYTES} characters, or more than ${MAX_PARTS} elements, attributes and texts; kept for authors as it came`;
+    return { item: itemOfLeaf({ ...common, raw }), whyKept };
   }
-  return `<${element.name}> has no counterpart; kept as it came, for authors`;
+  const html = isHtml ? await htmlOf(reading, block, standing) : undefined;
+  const raw = problem === undefined ? undefined : (block.raw ?? (await writtenOut(element, reading.pause)));
+  const item = itemOfLeaf({
+    ...common,
+    ...(html === undefined ? {} : { html }),
+    ...(raw === undefined ? {} : { raw }),
+  });
+  if (!item.kept || item.list !== 'materials') return { item };
+  return { item, whyKept: problem ?? unlike(element) };
+}
+
+/** Whether a block is too much to be looked at: reading it would take long, and no document has room for it. */
+function isTooMuch({ element, raw }: Block): boolean {
+  return Math.max(raw?.length ?? 0, lengthOf(element)) > 2 * MAX_LESSON_BYTES || isHeavier(element, MAX_PARTS);
 }
 
 /** The HTML of an html block: that of the file it names, else what stands inside. Undefined when the file is missing. */
-async function htmlOf(reading: Reading, key: string, element: Element): Promise<string | undefined> {
+async function htmlOf(reading: Reading, block: Block, standing: Standing): Promise<string | undefined> {
+  const { element, key } = block;
   const name = element.attribs['filename'];
-  if (name !== undefined && name !== '')
-    return (await reading.files.text(`html/${name}.html`)) ?? reading.files.text(`html/${name}`);
-  if (element.children.length > 0 || key.includes('[')) {
-    // What is too much for a document is found out before it is made a text.
-    const fits = lengthOf(element) <= MAX_LESSON_BYTES && !isHeavier(element, MAX_PARTS);
-    return fits ? innerHtml(element) : '';
+  if (name !== undefined && name !== '') {
+    return (await reading.files.text(`html/${name}.html`, standing)) ?? reading.files.text(`html/${name}`, standing);
   }
-  return (await reading.files.text(`${key.split('#')[0]}.html`)) ?? '';
+  if (element.children.length > 0 || key.includes('['))
+    return isHeavier(element, MAX_PARTS) ? htmlWrittenOut(element, reading.pause) : innerHtml(element);
+  const own = element.attribs['url_name'];
+  return own === undefined ? '' : ((await reading.files.text(`html/${own}.html`, standing)) ?? '');
 }

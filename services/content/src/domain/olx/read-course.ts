@@ -1,16 +1,28 @@
 import { narrowed } from '@coursewright/course-model/audience';
 import type { Audience } from '@coursewright/course-model/lesson';
+import { firstPoints } from '@coursewright/course-model/text-length';
 import { applyTextRules } from '@coursewright/course-model/text-rules';
-import { Element } from 'domhandler';
+import { Element, isTag } from 'domhandler';
 import { COURSE_KEY, importedId, type PlannedNode } from '../import-plan.js';
-import { addLoss, type ImportReport } from '../import-report.js';
-import { cutText } from '../text.js';
-import { LANGUAGE, narrow, readNodeAttributes, type NodeAttributes } from './attributes.js';
+import type { ImportBook } from '../import-report.js';
+import {
+  LANGUAGE,
+  MAX_TITLE,
+  namedValues,
+  narrow,
+  readNodeAttributes,
+  titleOf,
+  type NodeAttributes,
+} from './attributes.js';
 import { ownAudience } from './audience.js';
-import { isSelective, lessonContent, type Reading } from './lesson-content.js';
-import { OlxFiles, type Block, type Source } from './olx-files.js';
-import { elementsOf, textOf } from './xml.js';
-import { parseXml, tooLarge } from './xml-parse.js';
+import { isSelective } from './containers.js';
+import type { Source } from './course-files.js';
+import { Drafts, type Draft } from './drafts.js';
+import { keepBroken, keepSetting, keepText, readDescription } from './kept-beside.js';
+import { lessonContent, type Reading } from './lesson-content.js';
+import { tooLarge } from './limits.js';
+import { nameOf, OlxFiles, type Block } from './olx-files.js';
+import { textValue } from './values.js';
 
 /** The levels of OLX, and the kinds that stand on them here. Any other element is a leaf. */
 const LEVELS = new Map([
@@ -39,6 +51,11 @@ interface Parent {
   graded: boolean;
   audience: Audience;
   above: readonly string[];
+  isDraft: boolean;
+}
+
+interface CourseReading extends Reading {
+  readonly drafts: Drafts;
 }
 
 type Nodes = AsyncGenerator<PlannedNode, void>;
@@ -46,23 +63,25 @@ type Nodes = AsyncGenerator<PlannedNode, void>;
 /**
  * Reads an OLX course (Open edX) and yields its nodes in document order: chapter = unit, sequential = module, vertical =
  * lesson (assignment where it says `coursewright_kind="assignment"`), leaf blocks = items of the lesson in their order. Levels
- * that OLX lets a course skip are filled in. The report is brought up to date as nodes are yielded; it is complete at the end.
+ * that OLX lets a course skip are filled in. The book is brought up to date as nodes are yielded; it is complete at the end.
  * The same archive and import id give the same nodes with the same ids. Between two pauses there is a bounded amount of work.
  *
- * @throws AppError unprocessable OLX_NO_COURSE, OLX_BROKEN_XML, OLX_TOO_DEEP, OLX_TOO_LARGE
+ * @throws AppError unprocessable OLX_NO_COURSE, OLX_LIBRARY, OLX_BROKEN_XML, OLX_TOO_DEEP, OLX_TOO_LARGE
  */
 export async function* readOlxCourse(source: Source & { readonly importId: string }): Nodes {
-  const { importId, report, pause } = source;
+  const { importId, book, pause } = source;
   const { files, root: block } = await OlxFiles.open(source);
-  const reading: Reading = { files, importId, report, pause, uniqueKey: uniqueKeys(report) };
+  const drafts = await Drafts.read(files);
+  const reading: CourseReading = { files, importId, book, pause, drafts, uniqueKey: uniqueKeys(book) };
   const root = await rootNode(reading, block);
   yield root.node;
   yield* children(reading, block.element, root.parent);
-  await files.reportUnused();
+  yield* homelessDrafts(reading, root.parent);
+  await files.files.keepUnused();
 }
 
 /** Makes the keys of parts unique, as long as there are not too many. */
-function uniqueKeys(report: ImportReport): (key: string) => string {
+function uniqueKeys(book: ImportBook): (key: string) => string {
   const seen = new Map<string, number>();
   let length = 0;
   return (key) => {
@@ -72,149 +91,191 @@ function uniqueKeys(report: ImportReport): (key: string) => string {
     const n = (seen.get(key) ?? 0) + 1;
     seen.set(key, n);
     if (n === 1) return key;
-    addLoss(report, {
-      source: key,
-      what: `is used in ${n} places; each use is a part of its own from now on`,
-      kept: true,
-    });
+    book.lose({ source: key, what: `is used in ${n} places; each use is a part of its own from now on`, kept: true });
     const unique = `${key}#${n}`;
     seen.set(unique, 1);
     return unique;
   };
 }
 
-async function rootNode(reading: Reading, block: Block): Promise<{ node: PlannedNode; parent: Parent }> {
+async function rootNode(reading: CourseReading, block: Block): Promise<{ node: PlannedNode; parent: Parent }> {
   const key = reading.uniqueKey(block.key);
-  const read = readNodeAttributes(block.element.attribs, block.element.attribs['url_name'] ?? 'Untitled');
-  const language = block.element.attribs['language'];
-  if (language !== undefined && LANGUAGE.test(language)) read.fields['language'] = language;
-  read.left = read.left.filter((name) => name !== 'language');
-  const about = await reading.files.text('about/short_description.html', MAX_ABOUT_BYTES);
-  if (about !== undefined && read.fields['description'] === undefined) {
-    const { root } = await parseXml(`<p>${about}</p>`, reading.pause);
-    read.fields['description'] = cutText((root ? textOf(root) : about).trim(), 2000);
+  const { attribs } = block.element;
+  const read = readNodeAttributes(attribs, nameOf(block.element) ?? 'Untitled');
+  const language = textValue(attribs['language']);
+  if (language !== undefined && LANGUAGE.test(language)) {
+    read.fields['language'] ??= language;
+    read.left.delete('language');
   }
+  await readDescription(reading, read);
   // A course is a course for somebody: whom it is not for is said of each of its units instead.
   delete read.fields['audience'];
   const id = importedId(reading.importId, COURSE_KEY);
-  const node = nodeOf(reading, { block: { ...block, key }, read, kind: 'course', id, parentId: null });
+  const made = { block: { ...block, key }, read, kind: 'course' as const, id, parentId: null };
+  const node = await nodeOf(reading, { ...made, audience: 'learner' });
   const audience = reading.files.isPolicyUnclear ? narrowed('author', read.audience) : read.audience;
-  return { node, parent: { level: 0, id, graded: false, audience, above: [block.key] } };
+  return { node, parent: { level: 0, id, graded: false, audience, above: [block.key], isDraft: false } };
 }
 
-const MAX_ABOUT_BYTES = 64 * 1024;
+/** A child of an element, where it stands among the elements of it. */
+interface Child {
+  element: Element;
+  place: string;
+  isDraft: boolean;
+}
 
-async function* children(reading: Reading, element: Element, parent: Parent): Nodes {
-  const place = parent.above.at(-1) ?? '';
-  for (const [i, child] of elementsOf(element).entries()) {
+async function* children(reading: CourseReading, element: Element, parent: Parent): Nodes {
+  for (const child of await childrenOf(reading, element, parent)) {
     await reading.pause();
-    if (parent.level === 0 && SETTINGS.has(child.name)) {
-      addLoss(reading.report, {
-        source: `${place}/${child.name}`,
-        what: 'is a setting without a counterpart',
-        kept: false,
-      });
+    const { name } = child.element;
+    if (parent.level === 0 && SETTINGS.has(name)) {
+      await keepSetting(reading, child.element, `${parent.above.at(-1) ?? ''}/${name}`);
       continue;
     }
-    const level = LEVELS.get(child.name) ?? LEAF;
-    if (level <= parent.level || level === LEAF) yield* implicit(reading, { child, index: i }, parent);
-    else if (level === parent.level + 1 || (level === 2 && parent.level === 0))
-      yield* placed(reading, child, { ...parent, place: `${place}/${child.name}[${i}]` });
-    else yield* implicit(reading, { child, index: i }, parent);
+    const level = LEVELS.get(name) ?? LEAF;
+    const isNext = level === parent.level + 1 || (level === 2 && parent.level === 0);
+    if (level > parent.level && level < LEAF && isNext) yield* placed(reading, child, parent);
+    else yield* implicit(reading, child, parent);
   }
+}
+
+async function childrenOf(reading: CourseReading, element: Element, parent: Parent): Promise<Child[]> {
+  const above = parent.above.at(-1) ?? '';
+  const found: Child[] = [];
+  let texts = 0;
+  for (const node of element.children) {
+    if (isTag(node))
+      found.push({ element: node, place: `${above}/${node.name}[${found.length}]`, isDraft: parent.isDraft });
+    else await keepText(reading, node, () => `${above}/text[${texts++}]`);
+  }
+  const drafts = parent.level === 2 ? reading.drafts.take(nameOf(element) ?? '') : [];
+  for (const draft of drafts) {
+    const published = found.findIndex((child) => !child.isDraft && nameOf(child.element) === draft.name);
+    found.splice(published < 0 ? draft.index : published + 1, 0, childOf(draft));
+  }
+  return found;
+}
+
+function childOf({ name }: Draft): Child {
+  return { element: new Element('vertical', { url_name: name }, []), place: `drafts/${name}`, isDraft: true };
+}
+
+/** A unit for authors with the drafts that name no sequential of the course. */
+async function* homelessDrafts(reading: CourseReading, root: Parent): Nodes {
+  const drafts = reading.drafts.rest();
+  if (drafts.length === 0) return;
+  let parent: Parent = { ...root, audience: narrowed(root.audience, 'author'), isDraft: true };
+  for (const kind of ['unit', 'module'] as const) {
+    const key = reading.uniqueKey(`drafts#${kind}`);
+    const id = importedId(reading.importId, key);
+    const fields = { title: 'Drafts', audience: parent.audience };
+    reading.book.report.counts[COUNTED[kind]]++;
+    yield { id, parentId: parent.id, kind, fields, source: { format: 'olx', key } };
+    parent = { ...parent, level: parent.level + 1, id };
+  }
+  reading.book.lose({ source: 'drafts', what: 'name no part of the course; a unit was made for them', kept: true });
+  for (const draft of drafts) yield* placed(reading, childOf(draft), parent);
 }
 
 /** A node for an element that stands on the level below its parent's. */
-async function* placed(reading: Reading, child: Element, parent: Parent & { place: string }): Nodes {
-  const block = await reading.files.resolve(child, parent.place);
+async function* placed(reading: CourseReading, child: Child, parent: Parent): Nodes {
+  const block = await reading.files.resolve(child.element, child.place, child);
   if (parent.above.includes(block.key))
-    addLoss(reading.report, { source: block.key, what: 'holds itself; it is not read a second time', kept: false });
-  else yield* blockNodes(reading, block, parent);
+    reading.book.lose({ source: block.key, what: 'holds itself; it is not read a second time', kept: false });
+  else yield* blockNodes(reading, block, { ...parent, isDraft: child.isDraft });
   reading.files.close(block);
 }
 
-async function* blockNodes(reading: Reading, block: Block, parent: Parent): Nodes {
+async function* blockNodes(reading: CourseReading, block: Block, parent: Parent): Nodes {
   const { element } = block;
   const level = LEVELS.get(element.name) ?? LEAF;
   const key = reading.uniqueKey(block.key);
-  const read = readNodeAttributes(element.attribs, element.attribs['url_name'] ?? element.name);
+  const read = readNodeAttributes(element.attribs, nameOf(element) ?? element.name);
+  if (parent.isDraft) {
+    narrow(read, 'author');
+    read.remarks.push('was not published in its source; kept for authors');
+  }
   if (parent.level === 0) narrow(read, parent.audience);
   const kind = level === 3 && read.assignment ? 'assignment' : (KINDS[level] ?? 'lesson');
   const id = importedId(reading.importId, key);
-  if (block.problem !== undefined) {
-    addLoss(reading.report, { source: key, what: `${block.problem}; read as far as it could be`, kept: false });
-  }
-  const node = nodeOf(reading, { block: { ...block, key }, read, kind, id, parentId: parent.id });
+  if (block.problem !== undefined) await keepBroken(reading, { ...block, key });
+  const audience = narrowed(parent.audience, read.audience);
+  const node = await nodeOf(reading, { block: { ...block, key }, read, kind, id, parentId: parent.id, audience });
   const within = {
     level,
     id,
-    audience: narrowed(parent.audience, read.audience),
+    audience,
     graded: parent.graded || read.fields['graded'] === true,
     above: [...parent.above, block.key],
+    isDraft: parent.isDraft,
   };
-  if (level === 3) {
-    yield { ...node, content: await lessonContent(reading, element, within, read.objectives) };
-  } else {
+  if (level !== 3) {
     yield node;
     yield* children(reading, element, within);
+    return;
   }
+  yield { ...node, content: await lessonContent(reading, element, within, read.objectives) };
 }
 
 /** Fills in the levels that are missing between a parent and an element further down, or one that stands where it does not belong. */
-async function* implicit(reading: Reading, at: { child: Element; index: number }, parent: Parent): Nodes {
-  const { child } = at;
-  const place = `${parent.above.at(-1) ?? ''}/${child.name}[${at.index}]`;
-  const level = LEVELS.get(child.name) ?? LEAF;
+async function* implicit(reading: CourseReading, child: Child, parent: Parent): Nodes {
+  const { element, place } = child;
+  const level = LEVELS.get(element.name) ?? LEAF;
   const target = level > parent.level && level < LEAF ? level : LEAF;
-  const found = await reading.files.resolve(child, place);
+  const found = await reading.files.resolve(element, place, child);
   reading.files.close(found);
   // What is made for a part alone bears its title, and is for the same people.
-  const own = isSelective(child) ? 'author' : ownAudience(found.element.attribs).audience;
+  const own = isSelective(element) ? 'author' : ownAudience(found.element.attribs).audience;
   const audience = narrowed(parent.level === 0 ? parent.audience : 'learner', own);
-  const title = found.element.attribs['display_name']?.trim() || 'Untitled';
-  const fields = tidy({ title: cutText(title, 500), ...(audience === 'learner' ? {} : { audience }) });
+  const title = firstPoints(titleOf(found.element.attribs) ?? 'Untitled', MAX_TITLE);
+  const fields = tidy({ title, ...(audience === 'learner' ? {} : { audience }) });
   let current = parent;
   // A module may hang directly under the course: no unit is made up for it.
   for (let below = Math.max(parent.level + 1, 2); below < target; below++) {
     const kind = KINDS[below] ?? 'lesson';
     const key = reading.uniqueKey(`${found.key}#${kind}`);
     const id = importedId(reading.importId, key);
-    reading.report.counts[COUNTED[kind === 'course' ? 'lesson' : kind]]++;
-    addLoss(reading.report, { source: found.key, what: `stands in no ${kind}; one was made for it`, kept: true });
-    const source = { format: 'olx', key: cutText(key, 500) };
-    const node: PlannedNode = { id, parentId: current.id, kind, fields, source };
+    reading.book.report.counts[COUNTED[kind === 'course' ? 'lesson' : kind]]++;
+    reading.book.lose({ source: found.key, what: `stands in no ${kind}; one was made for it`, kept: true });
+    const node: PlannedNode = { id, parentId: current.id, kind, fields, source: { format: 'olx', key } };
     current = { ...current, level: below, id };
     if (below < 3) yield node;
     else {
       const holder = new Element('vertical', {}, []);
-      holder.children = [child];
+      holder.children = [element];
       yield { ...node, content: await lessonContent(reading, holder, parent, []) };
     }
   }
-  if (target < LEAF) yield* placed(reading, child, { ...current, place });
+  if (target < LEAF) yield* placed(reading, child, current);
 }
 
-function nodeOf(
-  reading: Reading,
-  made: { block: Block; read: NodeAttributes; kind: PlannedNode['kind']; id: string; parentId: string | null },
-): PlannedNode {
-  const { report } = reading;
-  const { key } = made.block;
+interface Made {
+  block: Block;
+  read: NodeAttributes;
+  kind: PlannedNode['kind'];
+  id: string;
+  parentId: string | null;
+  /** For whom it is, what is above it counted in. */
+  audience: Audience;
+}
+
+async function nodeOf(reading: CourseReading, made: Made): Promise<PlannedNode> {
+  const { block, read, kind, id, parentId, audience } = made;
+  const { book, files } = reading;
+  const { report } = book;
+  const { key: source } = block;
   report.read++;
-  report.mapped++;
-  if (made.kind !== 'course') report.counts[COUNTED[made.kind]]++;
-  for (const what of made.read.remarks) addLoss(report, { source: key, what, kept: true });
-  if (made.read.left.length > 0) {
-    const what = `attributes without a counterpart: ${made.read.left.join(', ')}`;
-    addLoss(report, { source: key, what, kept: false });
+  if (audience === 'learner') report.mapped++;
+  else report.kept++;
+  if (kind !== 'course') report.counts[COUNTED[kind]]++;
+  for (const what of read.remarks) book.lose({ source, what, kept: true });
+  const beside = Object.fromEntries([...read.held, ...read.left]);
+  if (read.held.size + read.left.size > 0) await files.files.keepAttributes(source, beside);
+  if (read.left.size > 0) {
+    const what = `attributes without a counterpart, kept beside the course: ${namedValues(read.left)}`;
+    book.lose({ source, what, kept: true });
   }
-  return {
-    id: made.id,
-    parentId: made.parentId,
-    kind: made.kind,
-    fields: tidy(made.read.fields),
-    source: { format: 'olx', key: cutText(key, 500) },
-  };
+  return { id, parentId, kind, fields: tidy(read.fields), source: { format: 'olx', key: source } };
 }
 
 function tidy(fields: Record<string, unknown>): Record<string, unknown> {

@@ -1,7 +1,8 @@
-import { AppError } from '@coursewright/platform/errors';
 import { DomHandler, isTag, type Element } from 'domhandler';
 import { Parser } from 'htmlparser2';
 import type { Pause } from '../archive.js';
+import { withEntities } from './entities.js';
+import { tooDeep, tooLarge, XML_LIMITS } from './limits.js';
 import { wellFormedness } from './xml-check.js';
 
 /** An XML text, read leniently. `problem` says why it is not well-formed; absent when it is. */
@@ -12,29 +13,16 @@ export interface ParsedXml {
   problem?: string;
 }
 
-/**
- * What one XML text may hold at most. A few hundred kilobytes can describe millions of empty elements, each of which takes some
- * hundred bytes of memory as soon as it is read.
- */
-export const XML_LIMITS = {
-  nodes: 200_000,
-  depth: 150,
-  attributes: 200,
-  /** Characters of an attribute, and of a name. */
-  attribute: 1024 * 1024,
-  name: 250,
-} as const;
-
 /** Characters that are read between two chances for other work of the process. */
 const CHUNK = 16 * 1024;
 
 /**
- * Reads an XML text piece by piece, refusing it as soon as it is over a limit. Entities are those of XML alone: a document type's own
- * are never expanded, nothing is fetched. A text that is not well-formed is read as far as it makes sense, and said to be broken.
+ * Reads an XML text piece by piece, refusing it as soon as it is over a limit. Named entities are characters; nothing is fetched. A text that is not well-formed is read as far as it makes sense, and said to be broken.
  *
  * @throws AppError unprocessable OLX_TOO_LARGE, OLX_TOO_DEEP
  */
-export async function parseXml(text: string, pause: Pause): Promise<ParsedXml> {
+export async function parseXml(source: string, pause: Pause): Promise<ParsedXml> {
+  const text = await withEntities(source, pause);
   const problem = await wellFormedness(text, pause);
   const handler = new LimitedHandler();
   const parser = new Parser(handler, { xmlMode: true, decodeEntities: true });
@@ -45,17 +33,6 @@ export async function parseXml(text: string, pause: Pause): Promise<ParsedXml> {
   parser.end();
   const read = { root: handler.root.children.find(isTag), nodes: handler.nodes };
   return problem === undefined ? read : { ...read, problem };
-}
-
-/** That a source is over a limit, and over which. */
-export function tooLarge(what: string, limit: number): AppError {
-  const message = `the source has more than ${limit} ${what}`;
-  return new AppError('unprocessable', 'OLX_TOO_LARGE', { limit, of: what }, { message });
-}
-
-/** That a source is nested too deeply. */
-export function tooDeep(): AppError {
-  return new AppError('unprocessable', 'OLX_TOO_DEEP', { limit: XML_LIMITS.depth });
 }
 
 /** Builds the tree of a text within the limits; counts before it keeps. */

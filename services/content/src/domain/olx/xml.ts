@@ -10,6 +10,7 @@ import {
   type AnyNode,
   type ParentNode,
 } from 'domhandler';
+import type { Pause } from '../archive.js';
 
 /** The element children of a node. */
 export function elementsOf(parent: ParentNode): Element[] {
@@ -49,13 +50,43 @@ function escapeAttribute(value: string): string {
   return escapeText(value).replaceAll('"', '&quot;').replaceAll('\t', '&#9;').replaceAll('\n', '&#10;');
 }
 
+/** An element as XML again, others having their turn: for one that may be as large as a file. */
+export function writtenOut(element: Element, pause: Pause): Promise<string> {
+  const shellOf = (node: Element): string => `${xmlOf(elementLike(node, node.attribs, [])).slice(0, -2)}>`;
+  return inTurns([element], pause, { whole: xmlOf, shellOf });
+}
+
+/** What stands inside an element as HTML, others having their turn. */
+export function htmlWrittenOut(element: Element, pause: Pause): Promise<string> {
+  const shellOf = (node: Element): string =>
+    htmlOf(elementLike(node, node.attribs, [])).slice(0, -`</${node.name}>`.length);
+  return inTurns(element.children, pause, { whole: htmlOf, shellOf });
+}
+
+const PARTS_A_TURN = 1000;
+
+async function inTurns(
+  nodes: readonly AnyNode[],
+  pause: Pause,
+  write: { whole: (node: AnyNode) => string; shellOf: (element: Element) => string },
+): Promise<string> {
+  const parts: string[] = [];
+  for (const node of nodes) {
+    if (isTag(node) && isHeavier(node, PARTS_A_TURN))
+      parts.push(write.shellOf(node), await inTurns(node.children, pause, write), `</${node.name}>`);
+    else parts.push(write.whole(node));
+    await pause();
+  }
+  return parts.join('');
+}
+
 /** What stands inside an element, as HTML; CDATA sections become their text. */
 export function innerHtml(element: Element): string {
-  return element.children
-    .map((child) =>
-      isCDATA(child) ? child.children.map(textOf).join('') : serialize(child, { encodeEntities: 'utf8' }),
-    )
-    .join('');
+  return element.children.map(htmlOf).join('');
+}
+
+function htmlOf(node: AnyNode): string {
+  return isCDATA(node) ? node.children.map(textOf).join('') : serialize(node, { encodeEntities: 'utf8' });
 }
 
 /** An element with other attributes and children, unattached. */

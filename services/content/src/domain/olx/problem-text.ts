@@ -1,0 +1,96 @@
+import { isCDATA, isTag, isText, type AnyNode, type Element } from 'domhandler';
+import serialize from 'dom-serializer';
+import { elementLike, textOf } from './xml.js';
+
+/** Elements that may be shown with all their attributes; nothing else is, so no new way to write an answer leaks one. */
+export const SHOWN: ReadonlySet<string> = new Set(
+  (
+    'a abbr address article aside b bdi bdo big blockquote br caption center cite code col colgroup dd del details dfn div dl dt em ' +
+    'fieldset figcaption figure font footer h1 h2 h3 h4 h5 h6 header hr i img ins kbd legend li main mark mathjax mathjaxinline nav ' +
+    'ol p pre q s samp section small source span strike strong style sub summary sup table tbody td text tfoot th thead time tr tt u ul ' +
+    'var video audio wbr ' +
+    // Embeds become a link or a note when the page is rendered.
+    'iframe object embed svg canvas ' +
+    // MathML, but for annotations: they say the same again.
+    'math maction menclose merror mfenced mfrac mi mmultiscripts mn mo mover mpadded mphantom mprescripts mroot mrow ms mspace msqrt mstyle ' +
+    'msub msubsup msup mtable mtd mtext mtr mlabeledtr munder munderover none semantics'
+  ).split(' '),
+);
+
+/** OLX elements of which only the text inside is shown. */
+export const TEXT_ONLY: ReadonlySet<string> = new Set(
+  'label description clarification tag_prompt comment_prompt comment annotationinput title text'.split(' '),
+);
+
+/** Elements into which learners put an answer, where they stand in a text. */
+const INPUTS: ReadonlySet<string> = new Set(
+  (
+    'textline textbox formulaequationinput formulainput numericalinput optioninput chemicalequationinput codeinput matlabinput ' +
+    'numtolerance_input jsinput javascriptinput schematic filesubmission drag_and_drop_input choicegroup radiogroup checkboxgroup ' +
+    'radiotextgroup checkboxtextgroup'
+  ).split(' '),
+);
+
+/** Plain attributes that carry what is right, wherever they stand. */
+const TELLTALE = new Set(['correct', 'answer', 'expect', 'points', 'rectangle', 'regions', 'correct_answer']);
+
+/** How a text is shown: as HTML, with marks where answers go. */
+export interface Showing {
+  /** Number of the question that inputs belong to; undefined outside of questions. */
+  readonly field?: number;
+  /** Inside of an element that is shown, so that the place of an input matters. */
+  readonly isInside?: boolean;
+  /** What stands in the place of an element instead of what would; undefined for an element that is shown as usual. */
+  readonly instead?: (element: Element, showing: Showing) => string | undefined;
+}
+
+/**
+ * What learners may see of a node as HTML, by an allow-list. Solutions, hints, answers, scripts, comments and unknown elements are left
+ * out. An input inside of a sentence or a table leaves a mark with the number of its question.
+ */
+export function shown(node: AnyNode, showing: Showing = {}): string {
+  if (isText(node)) return escapeText(node.data);
+  if (isCDATA(node)) return escapeText(textOf(node));
+  if (!isTag(node)) return '';
+  const instead = showing.instead?.(node, showing);
+  if (instead !== undefined) return instead;
+  const name = node.name.toLowerCase().replace(/^(?:m|mml):/, '');
+  const below = showing.isInside === true ? showing : { ...showing, isInside: true };
+  if (TEXT_ONLY.has(name)) {
+    const inner = shownAll(node.children, below).trim();
+    return inner === '' ? '' : `<p>${inner}</p>`;
+  }
+  if (name === 'imageinput') return imageOf(node);
+  if (INPUTS.has(name)) return showing.field !== undefined && showing.isInside === true ? fieldMark(showing.field) : '';
+  if (!SHOWN.has(name)) return '';
+  const attributes = Object.fromEntries(
+    Object.entries(node.attribs).filter(([attribute]) => !TELLTALE.has(attribute.toLowerCase())),
+  );
+  const inner = shownAll(node.children, below);
+  const shell = serialize(elementLike(node, attributes, []), { encodeEntities: 'utf8' });
+  return shell.endsWith(`></${node.name}>`)
+    ? shell.slice(0, -`</${node.name}>`.length) + inner + `</${node.name}>`
+    : shell;
+}
+
+/** The same of several nodes. */
+export function shownAll(nodes: readonly AnyNode[], showing: Showing = {}): string {
+  return nodes.map((node) => shown(node, showing)).join('');
+}
+
+/** The place of an answer in a text. */
+export function fieldMark(field: number): string {
+  return `<span data-field="${field}">[${field}] ______</span>`;
+}
+
+/** The picture of a question, without the places in it that are right. */
+function imageOf({ attribs }: Element): string {
+  const source = attribs['src'] ?? attribs['img'];
+  if (source === undefined || source === '') return '';
+  return `<img src="${escapeText(source).replaceAll('"', '&quot;')}" alt="${escapeText(attribs['alt'] ?? '').replaceAll('"', '&quot;')}">`;
+}
+
+/** Text as it stands between tags. */
+export function escapeText(text: string): string {
+  return text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;');
+}

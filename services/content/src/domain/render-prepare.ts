@@ -1,0 +1,206 @@
+import { Parser } from 'htmlparser2';
+import { shortText } from './text.js';
+
+/** HTML that is ready for the sanitiser, and what it costs. */
+export interface Prepared {
+  html: string;
+  /** Elements and attributes. */
+  count: number;
+}
+
+/** What HTML may have at most. */
+export interface PrepareLimits {
+  elements: number;
+  nesting: number;
+}
+
+/** Thrown for HTML beyond the limits, as soon as that is seen. */
+export class Beyond extends Error {}
+
+const VOID = new Set('area base br col embed hr img input link meta param source track wbr'.split(' '));
+/** Elements that browsers give a place of their own, which would be lost with an unknown name. */
+const RENAMED: ReadonlyMap<string, string> = new Map(
+  'fieldset:div form:div label:span font:span button:span menu:ul dir:ul listing:pre xmp:pre legend:p acronym:abbr applet:object'
+    .split(' ')
+    .map((pair) => pair.split(':') as [string, string]),
+);
+/** What says nothing more to a reader than is said beside it: other notations of a formula, parameters, fallbacks for old browsers. */
+const SKIPPED = new Set(['annotation', 'annotation-xml', 'iframe', 'svg', 'template', 'noembed', 'noframes']);
+const CELLS = new Set(['td', 'th']);
+const ROWS = new Set(['tr', 'tbody', 'thead', 'tfoot']);
+/** Classes by which common style sheets hide something until a script shows it. */
+const HIDING_CLASSES = ['hidden', 'hide', 'is-hidden', 'd-none', 'collapse'];
+const MOST_RULES = 200;
+const HIDING_RULE = /([^{}]{1,500})\{[^{}]{0,2000}?(?:display\s*:\s*none|visibility\s*:\s*hidden)/gi;
+const LANGUAGES = new Set(
+  (
+    'bash c cpp csharp css diff go haskell html java javascript json julia kotlin latex lua makefile matlab ocaml octave perl php python r ruby ' +
+    'rust scala scheme sh shell sql swift text typescript xml yaml'
+  ).split(' '),
+);
+
+type Attributes = Record<string, string>;
+
+interface Open {
+  name: string;
+  /** What ends it. */
+  close: string;
+  /** Cells below it are hidden. */
+  hidesCells: boolean;
+}
+
+/**
+ * Brings what the sanitiser would take away without a trace into a form that it lets through: embeds become a link with their name,
+ * drawings a note, what is hidden until it is clicked stands behind `<details>`, sections and labels keep their place, MathML loses
+ * its prefix, code keeps its language. Makes nothing safe. Throws Beyond for what is over the limits; each character is read once.
+ */
+export function prepareHtml(html: string, limits: PrepareLimits): Prepared {
+  const out: string[] = [];
+  const open: Open[] = [];
+  const hiding = new Set(HIDING_CLASSES);
+  let count = 0;
+  let depth = 0;
+  let skipping = 0;
+  let styles: string | undefined;
+  let drawing: string | undefined;
+  const look = (): void => {
+    if (depth > limits.nesting) throw new Beyond(`elements are nested deeper than ${limits.nesting} levels`);
+    if (++count > limits.elements)
+      throw new Beyond(`the text has more than ${limits.elements} elements and attributes`);
+  };
+  const start = (raw: string, attributes: Attributes): void => {
+    const name = plainName(raw);
+    if (name === 'style') styles = '';
+    if (drawing !== undefined && name === 'title') styles = '';
+    if (skipping > 0 || SKIPPED.has(name)) {
+      if (skipping++ === 0 && name === 'iframe') out.push(embedded(attributes));
+      if (skipping === 1 && name === 'svg') drawing = attributes['aria-label'] ?? '';
+      return;
+    }
+    const isHidden = hides(name, attributes, hiding) || (CELLS.has(name) && open.some((one) => one.hidesCells));
+    const parts = partsOf(name, attributes, isHidden);
+    out.push(parts.start);
+    if (!VOID.has(name)) open.push({ name: raw, close: parts.close, hidesCells: isHidden && ROWS.has(name) });
+  };
+  const end = (raw: string): void => {
+    const name = plainName(raw);
+    if (name === 'style' && styles !== undefined) {
+      readRules(styles, hiding);
+      styles = undefined;
+    }
+    if (drawing !== undefined && name === 'title' && styles !== undefined) {
+      drawing = drawing || styles.trim();
+      styles = undefined;
+    }
+    if (skipping > 0) {
+      if (--skipping === 0 && drawing !== undefined) {
+        out.push(noteOf('Drawing', drawing));
+        drawing = undefined;
+      }
+      return;
+    }
+    if (open.at(-1)?.name === raw) out.push(open.pop()?.close ?? '');
+  };
+  const parser = new Parser(
+    {
+      onopentagname() {
+        depth++;
+        look();
+      },
+      onattribute: look,
+      onopentag: start,
+      onclosetag(name) {
+        depth--;
+        end(name);
+      },
+      ontext(data) {
+        if (styles !== undefined) styles += data;
+        else if (skipping === 0) out.push(escapeHtml(data));
+      },
+    },
+    { decodeEntities: true },
+  );
+  parser.end(html);
+  return { html: out.join(''), count };
+}
+
+/** MathML may come with the prefix that its namespace has in XML. */
+function plainName(name: string): string {
+  return name.startsWith('m:') || name.startsWith('mml:') ? name.slice(name.indexOf(':') + 1) : name;
+}
+
+/** How an element begins and ends. */
+function partsOf(raw: string, attributes: Attributes, isHidden: boolean): { start: string; close: string } {
+  if (raw === 'embed') return { start: embedded(attributes), close: '' };
+  const name = RENAMED.get(raw) ?? raw;
+  if (name === 'object') return { start: embedded(attributes), close: '' };
+  if (name === 'canvas') return { start: noteOf('Drawing', attributes['aria-label'] ?? ''), close: '' };
+  const start = `<${name}${written(attributesOf(name, attributes))}>`;
+  const close = VOID.has(name) ? '' : `</${name}>`;
+  if (!isHidden || ROWS.has(name) || VOID.has(name)) return { start, close };
+  const summary = `<details><summary>${escapeHtml(shortText(attributes['title'] ?? 'Show', 200))}</summary>`;
+  // Where only certain elements may stand, the element stays and what it holds is hidden.
+  if (CELLS.has(name) || name === 'li' || name === 'dd' || name === 'dt')
+    return { start: start + summary, close: `</details>${close}` };
+  return { start: summary + start, close: `${close}</details>` };
+}
+
+function attributesOf(name: string, attributes: Attributes): Attributes {
+  const { style: _style, ...plain } = attributes;
+  const language = name === 'code' || name === 'pre' ? languageOf(plain['class'] ?? '') : undefined;
+  if (plain['class'] !== undefined) delete plain['class'];
+  if (language !== undefined) plain['class'] = `language-${language}`;
+  const { 'xml:lang': lang, name: anchor, ...others } = plain;
+  if (lang !== undefined) others['lang'] ??= lang;
+  if (name === 'a' && anchor !== undefined) others['id'] ??= anchor;
+  return others;
+}
+
+/** `language-python`, `lang-python`, `brush: python`, `sourceCode python`, `python`. */
+function languageOf(classes: string): string | undefined {
+  const named = /(?:^|\s)(?:language|lang)-([\w+-]{1,40})/.exec(classes) ?? /brush:\s*([\w+-]{1,40})/.exec(classes);
+  return named?.[1] ?? classes.split(/\s+/, 20).find((name) => LANGUAGES.has(name));
+}
+
+function hides(name: string, { style, hidden, class: classes, id }: Attributes, hiding: ReadonlySet<string>): boolean {
+  if (name === 'script' || name === 'style' || name === 'input') return false;
+  if (hidden !== undefined && hidden.toLowerCase() !== 'false') return true;
+  if (style !== undefined && /(?:^|[;\s])(?:display\s*:\s*none|visibility\s*:\s*hidden)/i.test(style)) return true;
+  if (id !== undefined && hiding.has(`#${id}`)) return true;
+  return classes !== undefined && classes.split(/\s+/, 50).some((one) => hiding.has(one));
+}
+
+/** Classes and ids that a style sheet hides: of selectors that are one class or one id. */
+function readRules(styles: string, hiding: Set<string>): void {
+  for (const [, selectors = ''] of styles.matchAll(HIDING_RULE)) {
+    for (const selector of selectors.split(',')) {
+      const [, mark, name] = /^\s*[a-z]{0,20}([.#])([\w-]{1,100})\s*$/i.exec(selector) ?? [];
+      if (name !== undefined && hiding.size < MOST_RULES) hiding.add(mark === '#' ? `#${name}` : name);
+    }
+  }
+}
+
+/** A page or object of elsewhere as a link by its name, or a note when it says not where it is. */
+function embedded(attributes: Attributes): string {
+  const url = attributes['src'] ?? attributes['data'] ?? '';
+  const name = attributes['title'] || attributes['aria-label'] || attributes['name'] || '';
+  if (url === '') return noteOf('Embedded content', name);
+  const shown = name === '' ? url : `${name}: ${url}`;
+  return `<p><a href="${escapeHtml(url)}">${escapeHtml(shortText(shown, 300))}</a></p>`;
+}
+
+function noteOf(what: string, name: string): string {
+  const said = name.trim() === '' ? what : `${what}: ${shortText(name.trim(), 300)}`;
+  return `<em>[${escapeHtml(said)}]</em>`;
+}
+
+function written(attributes: Attributes): string {
+  return Object.entries(attributes)
+    .map(([name, value]) => (/^[A-Za-z][\w:.-]{0,60}$/.test(name) ? ` ${name}="${escapeHtml(value)}"` : ''))
+    .join('');
+}
+
+/** Text as it may stand between tags and in attributes. */
+export function escapeHtml(text: string): string {
+  return text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;').replaceAll('"', '&quot;');
+}
