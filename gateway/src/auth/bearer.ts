@@ -1,5 +1,6 @@
 import { hash } from 'node:crypto';
 import { ROLES } from '@coursewright/course-model/access';
+import { firstPoints } from '@coursewright/course-model/text-length';
 import { AppError } from '@coursewright/platform/errors';
 import { createLocalJWKSet, createRemoteJWKSet, errors, jwtVerify, type JSONWebKeySet, type JWTPayload } from 'jose';
 import { LRUCache } from 'lru-cache';
@@ -88,6 +89,6 @@ function callerOf(payload: JWTPayload): Caller {
   if (typeof sub !== 'string' || !subjectForm.test(sub)) throw new AppError('unauthenticated', 'TOKEN_INVALID');
   // Others allow nothing, and would travel through every service.
   const known = Array.isArray(roles) ? ROLES.filter((role) => roles.includes(role)) : [];
-  const shown = typeof name === 'string' ? name.toWellFormed().replaceAll('\0', '').slice(0, 200) : '';
+  const shown = typeof name === 'string' ? firstPoints(name.toWellFormed().replaceAll('\0', ''), 200) : '';
   return { sub, roles: known, ...(shown === '' ? {} : { name: shown }) };
 }

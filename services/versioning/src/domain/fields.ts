@@ -1,5 +1,6 @@
 import { canonicalJson, isWellFormed } from '@coursewright/course-model/canonical';
 import { AUDIENCES } from '@coursewright/course-model/lesson';
+import { isAtMost } from '@coursewright/course-model/text-length';
 import type { FieldValue, Fields, NodeKind } from './objects.js';
 
 /** What is wrong with a request, at which JSON pointer. */
@@ -9,7 +10,7 @@ export interface Problem {
   readonly message: string;
 }
 
-/** Limits of a node's fields: so many, names so long, strings so long, arrays so long, all together so many bytes. */
+/** Limits of a node's fields: so many, names so long, strings so long (in code points), arrays so long, all together so many bytes. */
 export const FIELD_LIMITS = { count: 64, name: 64, text: 20_000, title: 500, items: 200, bytes: 65_536 } as const;
 
 const NAME = /^[A-Za-z][A-Za-z0-9_-]*$/;
@@ -22,12 +23,12 @@ type Check = (value: FieldValue) => string | null;
 const text =
   (max: number): Check =>
   (value) =>
-    typeof value === 'string' && value.length <= max ? null : `must be a string of at most ${max} characters`;
+    typeof value === 'string' && isAtMost(value, max) ? null : `must be a string of at most ${max} characters`;
 
 /** Fields that have a meaning everywhere, and what each may hold. Others may hold any scalar or list of scalars. */
 const KNOWN: Readonly<Record<string, Check>> = {
   title: (value) =>
-    typeof value === 'string' && value.trim() !== '' && value.length <= FIELD_LIMITS.title
+    typeof value === 'string' && value.trim() !== '' && isAtMost(value, FIELD_LIMITS.title)
       ? null
       : `must be a string of 1 to ${FIELD_LIMITS.title} characters that is not blank`,
   description: text(FIELD_LIMITS.text),
@@ -39,7 +40,7 @@ const KNOWN: Readonly<Record<string, Check>> = {
   tags: (value) =>
     Array.isArray(value) &&
     value.length <= 50 &&
-    value.every((tag) => typeof tag === 'string' && tag !== '' && tag.length <= 100)
+    value.every((tag) => typeof tag === 'string' && tag !== '' && isAtMost(tag, 100))
       ? null
       : 'must be a list of at most 50 strings of 1 to 100 characters',
   durationMinutes: (value) =>
@@ -136,7 +137,7 @@ function tidy(value: unknown): FieldValue | undefined {
 
 function limits(value: FieldValue): string | null {
   if (typeof value === 'string')
-    return value.length <= FIELD_LIMITS.text ? null : `at most ${FIELD_LIMITS.text} characters`;
+    return isAtMost(value, FIELD_LIMITS.text) ? null : `at most ${FIELD_LIMITS.text} characters`;
   if (!Array.isArray(value)) return null;
   if (value.length > FIELD_LIMITS.items) return `at most ${FIELD_LIMITS.items} items`;
   return (value as readonly FieldValue[]).map(limits).find((wrong) => wrong !== null) ?? null;

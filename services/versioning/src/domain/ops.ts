@@ -1,4 +1,5 @@
 import { isWellFormed } from '@coursewright/course-model/canonical';
+import { isAtMost } from '@coursewright/course-model/text-length';
 import { isId } from '@coursewright/platform/ids';
 import { checkFields, type Problem } from './fields.js';
 import { mayHaveBody } from './kinds.js';
@@ -152,5 +153,5 @@ function checkAdd(op: AddOp, at: string, problems: Problem[]): void {
 }
 
 function isSourceText(text: string, max: number): boolean {
-  return text !== '' && text.length <= max && isWellFormed(text) && !text.includes('\0');
+  return text !== '' && isAtMost(text, max) && isWellFormed(text) && !text.includes('\0');
 }

@@ -1,3 +1,4 @@
+import { isAtMost } from '@coursewright/course-model/text-length';
 import { AppError } from '@coursewright/platform/errors';
 import { branchCreated } from '../domain/events.js';
 import { aheadBehind } from '../domain/history.js';
@@ -12,6 +13,8 @@ export interface BranchView extends Branch {
   readonly behind: number;
   readonly isDefault: boolean;
 }
+
+const MAX_METADATA = 16_384;
 
 /** A branch to be made. */
 export interface CreateBranchInput {
@@ -35,12 +38,12 @@ export async function createBranch(deps: Deps, input: CreateBranchInput): Promis
     const fields = [{ pointer: '/name', code: 'name', message: problem }];
     throw new AppError('invalid_argument', 'NAME_INVALID', { name: input.name }, { fields, message: problem });
   }
-  if (JSON.stringify(input.metadata).length > 16_384) {
+  if (!isAtMost(JSON.stringify(input.metadata), MAX_METADATA)) {
     throw new AppError(
       'invalid_argument',
       'METADATA_TOO_LARGE',
       {},
-      { fields: [{ pointer: '/metadata', code: 'too_large', message: 'at most 16 KiB' }] },
+      { fields: [{ pointer: '/metadata', code: 'too_large', message: `at most ${MAX_METADATA} characters of JSON` }] },
     );
   }
   const { courseId, name, isProtected, metadata, createdBy, command } = input;

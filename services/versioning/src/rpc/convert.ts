@@ -1,4 +1,5 @@
 import { isWellFormed } from '@coursewright/course-model/canonical';
+import { isAtMost } from '@coursewright/course-model/text-length';
 import type { NodeKind as WireKind } from '@coursewright/proto/coursewright/common/v1/common';
 import { NodeKind as Wire } from '@coursewright/proto/coursewright/common/v1/common';
 import {
@@ -60,7 +61,7 @@ export function commandOf(call: CallContext): CommandKey | null {
 
 /** A commit's message. Throws invalid_argument `INVALID_REQUEST`. */
 export function toMessage(message: string): string {
-  if (message.length > MAX_MESSAGE || message.includes('\0') || !isWellFormed(message)) {
+  if (!isAtMost(message, MAX_MESSAGE) || message.includes('\0') || !isWellFormed(message)) {
     refuse('/message', 'message', `at most ${MAX_MESSAGE} characters, no NUL, no lone surrogates`);
   }
   return message;

@@ -14,6 +14,7 @@ import { brokenLink, hashLogRow, hashMove, LOG_START, type LogLink } from '../..
 import { ObjectChecker } from '../../src/domain/integrity.js';
 import { checkTree } from '../../src/domain/tree-check.js';
 import { encodeObject } from '../../src/domain/objects.js';
+import { toMessage } from '../../src/rpc/convert.js';
 import { bodyHash, build, course, flatten, MemoryObjects, testId, type ModelNode } from '../support/model.js';
 import { drawFrom } from '../support/random-ops.js';
 
@@ -169,6 +170,26 @@ describe('fields', () => {
       ok: true,
       fields: { title: 'a', topic: 't' },
     });
+  });
+});
+
+describe('the length of a field', () => {
+  const isFine = (name: string, value: unknown): boolean => checkFields({ [name]: value }, '/f').ok;
+
+  it.each([
+    ['title', 500],
+    ['topic', 200],
+    ['description', 20_000],
+    ['anything', 20_000],
+  ])('%s is counted in code points: a picture is as long as a letter', (name, most) => {
+    for (const letter of ['x', '長', '🎓'])
+      expect([isFine(name, letter.repeat(most)), isFine(name, letter.repeat(most + 1))]).toEqual([true, false]);
+  });
+
+  it('of a tag is counted so as well, and of a message', () => {
+    expect([isFine('tags', ['🎓'.repeat(100)]), isFine('tags', ['🎓'.repeat(101)])]).toEqual([true, false]);
+    expect(toMessage('🎓'.repeat(2_000))).toHaveLength(4_000);
+    expect(() => toMessage('🎓'.repeat(2_001))).toThrow(expect.objectContaining({ reason: 'INVALID_REQUEST' }));
   });
 });
 
