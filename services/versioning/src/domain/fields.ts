@@ -1,5 +1,6 @@
 import { canonicalJson, isWellFormed } from '@coursewright/course-model/canonical';
 import { AUDIENCES } from '@coursewright/course-model/lesson';
+import { uniqueTags } from '@coursewright/course-model/tags';
 import { isAtMost } from '@coursewright/course-model/text-length';
 import type { FieldValue, Fields, NodeKind } from './objects.js';
 
@@ -55,7 +56,8 @@ export type FieldsOutcome =
 
 /**
  * Checks fields that somebody sent (null removes one) and brings text to NFC with LF. `pointer` is where they stand in the request.
- * Arrays hold scalars only; nothing is dropped silently.
+ * Arrays hold scalars only; nothing is dropped silently, but a tag that is there in another spelling already. What was stored under
+ * older rules is not looked at: its hash stands.
  */
 export function checkFields(sent: Readonly<Record<string, unknown>>, pointer: string): FieldsOutcome {
   const problems: Problem[] = [];
@@ -77,7 +79,7 @@ export function checkFields(sent: Readonly<Record<string, unknown>>, pointer: st
     const known = Object.hasOwn(KNOWN, name) ? KNOWN[name] : undefined;
     const wrong = value === undefined ? SHAPE : value === null ? null : (known?.(value) ?? limits(value));
     if (wrong !== null) problems.push({ pointer: at, code: 'field_value', message: wrong });
-    else fields[name] = value as FieldValue;
+    else fields[name] = name === 'tags' && value !== null ? uniqueTags(value as string[]) : (value as FieldValue);
   }
   return problems.length > 0 ? { ok: false, problems } : { ok: true, fields };
 }

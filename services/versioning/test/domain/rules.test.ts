@@ -193,6 +193,19 @@ describe('the length of a field', () => {
   });
 });
 
+describe('tags', () => {
+  it('are each there once, whatever their case and composition, in the spelling that came first', () => {
+    expect(
+      checkFields({ title: 't', tags: ['Straße', 'STRASSE', 'É', 'e\u0301', 'strasse', 'cafe'] }, '/fields'),
+    ).toMatchObject({ ok: true, fields: { tags: ['Straße', 'É', 'cafe'] } });
+  });
+
+  it('of an older commit stay as they were stored until somebody sends others', () => {
+    const old = { title: 't', tags: ['Straße', 'STRASSE'] };
+    expect(patchFields(old, { title: 'u' }, 'course', '/f')).toEqual({ ok: true, fields: { ...old, title: 'u' } });
+  });
+});
+
 describe('names and refs', () => {
   it('keep versions, hashes and names apart', () => {
     expect(parseRef('12')).toEqual({ form: 'version', number: 12 });
