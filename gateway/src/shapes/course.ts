@@ -7,7 +7,10 @@ const language = z
   .string()
   .regex(/^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$/)
   .max(35);
-const tags = z.array(z.string().min(1).max(100)).max(50);
+const tags = z
+  .array(z.string().min(1).max(100))
+  .max(50)
+  .describe('Each is kept once, whatever its case: of several spellings the first');
 
 /** A course. `head` is null for learners. */
 export const courseShape = common.answer('Course', {
@@ -58,13 +61,21 @@ export const courseReplace = common.request('CourseReplace', editable);
 export const coursePatch = common.request('CoursePatch', z.strictObject(editable).partial().shape);
 
 export const courseListQuery = z.strictObject({
-  query: z.string().min(1).max(500).optional().describe('Full-text search over title, description, topic and tags'),
+  query: z
+    .string()
+    .min(1)
+    .max(200)
+    .optional()
+    .describe(
+      'Search over title, description, topic and tags, without case and accents: all words; "a phrase"; -without; one or other. ' +
+        'What is written without blanks is found by any part of it',
+    ),
   topic: z.string().min(1).max(200).optional(),
   status: statuses.optional(),
   published: common.flag.optional(),
   level: levels.optional(),
   owner: z.string().min(1).max(200).optional(),
-  tag: z.string().min(1).max(100).optional(),
+  tag: z.string().min(1).max(100).optional().describe('In any spelling that differs in case alone'),
   language: language.optional(),
   sort: z.enum(['updatedAt', '-updatedAt', 'title', '-title', 'createdAt', '-createdAt', 'relevance']).optional(),
   facets: common.flag.optional(),

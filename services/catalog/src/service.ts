@@ -10,9 +10,11 @@ import { openDatabase, type TxSql } from '@coursewright/platform/sql';
 import type { CatalogConfig } from './config.js';
 import { reviewEvents } from './consumers/review-events.js';
 import { versioningEvents } from './consumers/versioning-events.js';
+import { cardForm } from './domain/card.js';
 import { catalogState } from './domain/events.js';
 import type { Deps } from './operations/ports.js';
 import { pruneKeys } from './operations/claim-key.js';
+import { cardRefresher } from './operations/refresh-cards.js';
 import { sweepIntents } from './operations/sweep-intents.js';
 import { catalogService } from './rpc/catalog-service.js';
 import { repositories } from './rpc/repositories.js';
@@ -84,10 +86,12 @@ const due = {
   old_intents: `EXISTS (SELECT FROM course_intent WHERE closed_at < now() - interval '7 days')`,
   deletions: 'EXISTS (SELECT FROM deletion_intent WHERE lease_until < now())',
   keys: 'EXISTS (SELECT FROM key_claim WHERE expires_at < now())',
+  cards: `EXISTS (SELECT FROM course_card WHERE (shown->>'form') IS DISTINCT FROM '${cardForm}')`,
 };
 
-/** Finishes interrupted courses and drops keys that are bound no longer, at one replica at a time, when the heartbeat says that there are some. */
+/** Finishes interrupted courses, drops keys that are bound no longer and makes old cards anew, at one replica at a time, when the heartbeat says that there are some. */
 function sweeper(deps: Deps, leases: Leases): Part {
+  const refreshCards = cardRefresher(deps);
   let isDue = false;
   let share: Share | undefined;
   for (const [name, sql] of Object.entries(due))
@@ -96,7 +100,7 @@ function sweeper(deps: Deps, leases: Leases): Part {
     for (; lease.isHeld(); await sleepUnless(lease.signal, sweepPauseMs)) {
       if (!isDue) continue;
       isDue = false;
-      await Promise.all([sweepIntents(deps), pruneKeys(deps)]).catch((error: unknown) =>
+      await Promise.all([sweepIntents(deps), pruneKeys(deps), refreshCards()]).catch((error: unknown) =>
         deps.logger.warn({ reason: String(error) }, 'sweep failed'),
       );
     }

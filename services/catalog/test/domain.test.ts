@@ -3,8 +3,8 @@ import fc from 'fast-check';
 import { cardsOf } from '../src/domain/card.js';
 import { markDeleted, markRestored, type Course } from '../src/domain/course.js';
 import { nothingKnown, statusOf, withHead, withPublished, withReview, type CourseFacts } from '../src/domain/facts.js';
-import { clip, fold } from '../src/domain/fold.js';
 import { readListRequest, writeCursor, type ListRequest } from '../src/domain/list-query.js';
+import { searchVector } from '../src/domain/search-vector.js';
 import { checkMember, rolesOf } from '../src/domain/member.js';
 
 const at = '2026-01-02T03:04:05.678Z';
@@ -85,12 +85,19 @@ describe('cards', () => {
         fc.dictionary(fc.constantFrom('title', 'topic', 'tags', 'description', 'cefrLevel'), fc.anything()),
         (fields) => {
           const [card] = cardsOf(course, withHead(nothingKnown, { ...head('one'), fields }));
+          searchVector(card!.words);
           expect(card!.titleKey.length).toBeLessThanOrEqual(400);
           expect(card!.tags.every((tag) => typeof tag === 'string' && tag !== '')).toBe(true);
           return true;
         },
       ),
     );
+  });
+
+  it('keep each tag once, by what its spellings have in common, and as it was first written', () => {
+    const fields = { title: 't', tags: ['Straße', 'STRASSE', 'É', 'e\u0301'] };
+    const [card] = cardsOf(course, withHead(nothingKnown, { ...head('one'), fields }));
+    expect(card).toMatchObject({ tags: ['strasse', 'é'], tagNames: ['Straße', 'É'] });
   });
 
   it('stand on the shelf of what befell the course', () => {
@@ -137,6 +144,9 @@ describe('list requests', () => {
         },
       ),
     );
+    const pictures = readListRequest({ ...request, query: '🎓'.repeat(200), tag: '🎓'.repeat(200) });
+    expect(pictures.filters.tag).toBe('🎓'.repeat(200));
+    expect(() => readListRequest({ ...request, tag: '🎓'.repeat(201) })).toThrow('INVALID_REQUEST');
     const query = readListRequest(request);
     const wrong = writeCursor(query, { value: '0000-01-01T00:00:00.000Z', courseId: course.courseId });
     expect(() => readListRequest({ ...request, cursor: wrong })).toThrow('CURSOR_INVALID');
@@ -177,10 +187,5 @@ describe('registry rules', () => {
     expect(rolesOf('ann', 'bob', ['learner'])).toEqual(['learner']);
     expect(() => checkMember('service:content', 'admin')).toThrow('INVALID_REQUEST');
     expect(() => checkMember('bob', 'owner')).toThrow('INVALID_REQUEST');
-  });
-
-  it('fold texts alike whatever their case and accents', () => {
-    expect(fold('ÉCOLE Ｆｕｌｌ')).toBe(fold('école full'));
-    expect(clip('😀😀😀', 2)).toBe('😀😀');
   });
 });

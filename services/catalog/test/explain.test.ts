@@ -73,6 +73,8 @@ const filters: Partial<ListRequest>[] = [
   { language: 'en' },
   { query: 'word17' },
   { query: 'common1 word17' },
+  { query: '海' },
+  { query: '上海东边 or "common1 word17" -word3' },
   { deleted: true },
   { topic: 'topic0', level: 'A1', language: 'l4', query: 'common2' },
   { topic: 'no such topic', tag: 'tag3' },

@@ -140,6 +140,34 @@ describe('filters, search and facets', () => {
     });
   });
 
+  it('find words that are written without blanks, and each in any case, whoever may see them', async () => {
+    const topic = mark();
+    const fields = { topic, title: '我家在上海东边', tags: ['Straße'], description: 'Über die Straßen von Łódź' };
+    const id = await makeCourse(world, { owner: 'cas', fields, publish: true });
+    for (const caller of [await world.callers.as('cas'), await world.callers.as('eve')]) {
+      for (const query of ['上海', '海', '"上海东边" -北京', 'STRASSE', 'uber lodz', '广州 or 上海'])
+        expect([query, await listAll(world, caller, { topic, query })]).toEqual([query, [id]]);
+      for (const query of ['海上', '上海 -家', '"straße lodz"'])
+        expect([query, await listAll(world, caller, { topic, query })]).toEqual([query, []]);
+    }
+  });
+
+  it('find a tag in any of its spellings, and count it once, as most have written it', async () => {
+    const topic = mark();
+    const spelled = ['STRASSE', 'Straße', 'straße', 'Straße'];
+    const made: string[] = [];
+    for (const tag of spelled) made.push(await makeCourse(world, { fields: { topic, tags: [tag, 'caf\u00e9'] } }));
+    const root = await world.callers.as('root', ['admin']);
+    for (const tag of [...spelled, 'strasse', 'CAFE\u0301'])
+      expect((await listAll(world, root, { topic, tag })).sort()).toEqual([...made].sort());
+    expect(await listAll(world, root, { topic, tag: 'cafe' })).toEqual([]);
+    const { facets } = await catalogOf(world).listCourses({ topic, facets: true }, root);
+    expect(facets.find(({ name }) => name === 'tag')?.values).toEqual([
+      { value: 'Straße', count: 4 },
+      { value: 'café', count: 4 },
+    ]);
+  });
+
   it('rank a title above a description', async () => {
     const topic = mark();
     const below = await makeCourse(world, { fields: { topic, title: 'Sea', description: 'about whales' } });

@@ -1,6 +1,9 @@
+import { tagKey, uniqueTags } from '@coursewright/course-model/tags';
+import { firstPoints } from '@coursewright/course-model/text-length';
 import type { Course } from './course.js';
 import { hasUnpublishedChanges, statusOf, type Counts, type CourseFacts, type Snapshot } from './facts.js';
-import { clip, fold } from './fold.js';
+import { fold } from './fold.js';
+import type { SearchedTexts } from './search-vector.js';
 
 /** Who sees a card: staff of the course the draft one, everybody else the public one. */
 export type CardKind = 'draft' | 'public';
@@ -8,8 +11,16 @@ export type CardKind = 'draft' | 'public';
 /** Where a card stands: lists read the open shelf unless another is asked for. */
 export type Shelf = 'open' | 'archived' | 'deleted';
 
+/**
+ * Counts the ways in which cards have been made. Cards of an older one are made anew (`refreshCards`); the partial index
+ * `course_card_outdated` names it, so a new one needs a migration.
+ */
+export const cardForm = 2;
+
 /** What a list shows of a course. Times are RFC 3339, so that a cached card equals a fresh one. */
 export interface ShownCourse {
+  /** How the card was made; stands here because only what this code writes as a whole says surely who wrote it. */
+  readonly form: number;
   readonly courseId: string;
   readonly fields: Readonly<Record<string, unknown>>;
   readonly status: string;
@@ -35,20 +46,22 @@ export interface Card {
   readonly topic: string;
   readonly level: string;
   readonly language: string;
+  /** Keys of the tags (`tagKey`): what they are filtered and counted by. */
   readonly tags: readonly string[];
+  /** The same tags as they are written. */
+  readonly tagNames: readonly string[];
   readonly status: string;
   readonly published: boolean;
   readonly titleKey: string;
   readonly createdAt: string;
   readonly updatedAt: string;
   readonly shown: ShownCourse;
-  /** Folded texts by weight. */
-  readonly words: { readonly title: string; readonly labels: string; readonly description: string };
+  readonly words: SearchedTexts;
 }
 
 const longestLabel = 200;
 const mostTags = 100;
-// Far below the megabyte at which PostgreSQL refuses a search vector.
+// The positions of a search vector go no further, and its size stays far below the megabyte that PostgreSQL allows.
 const longestSearched = 20_000;
 
 /** The cards of a course: none before it is registered or known, a public one only while it is published. */
@@ -92,8 +105,9 @@ type Standing = Pick<
 function makeCard(kind: CardKind, course: Course, snapshot: Snapshot, standing: Standing): Card {
   const title = textOf(snapshot.fields['title']);
   const topic = label(snapshot.fields['topic']);
-  const tags = tagsOf(snapshot.fields['tags']);
+  const tagNames = tagsOf(snapshot.fields['tags']);
   const shown: ShownCourse = {
+    form: cardForm,
     courseId: course.courseId,
     fields: shownFields(snapshot.fields),
     ...standing,
@@ -111,17 +125,18 @@ function makeCard(kind: CardKind, course: Course, snapshot: Snapshot, standing: 
     topic,
     level: label(snapshot.fields['cefrLevel']),
     language: label(snapshot.fields['language']),
-    tags,
+    tags: tagNames.map(tagKey),
+    tagNames,
     status: standing.status,
     published: standing.published,
-    titleKey: clip(fold(title), longestLabel),
+    titleKey: firstPoints(fold(title), longestLabel),
     createdAt: shown.createdAt,
     updatedAt: shown.updatedAt,
     shown,
     words: {
-      title: clip(fold(title), longestSearched),
-      labels: fold([topic, ...tags].join(' ')),
-      description: clip(fold(textOf(snapshot.fields['description'])), longestSearched),
+      title: firstPoints(fold(title), longestSearched),
+      labels: [topic, ...tagNames].map(fold),
+      description: firstPoints(fold(textOf(snapshot.fields['description'])), longestSearched),
     },
   };
 }
@@ -135,9 +150,10 @@ function shownFields(fields: Readonly<Record<string, unknown>>): Record<string, 
 }
 
 const textOf = (value: unknown): string => (typeof value === 'string' ? value : '');
-const label = (value: unknown): string => clip(textOf(value), longestLabel);
+const label = (value: unknown): string => firstPoints(textOf(value), longestLabel);
 
 function tagsOf(value: unknown): string[] {
   if (!Array.isArray(value)) return [];
-  return [...new Set(value.map(label).filter((tag) => tag !== ''))].slice(0, mostTags);
+  // Commits of before tags were unique may hold several spellings of one.
+  return uniqueTags(value.map(label).filter((tag) => tag !== '')).slice(0, mostTags);
 }

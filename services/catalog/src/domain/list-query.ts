@@ -1,9 +1,11 @@
 import { createHash } from 'node:crypto';
+import { tagKey } from '@coursewright/course-model/tags';
+import { isAtMost } from '@coursewright/course-model/text-length';
 import type { FieldProblem } from '@coursewright/platform/errors';
 import { isId } from '@coursewright/platform/ids';
 import type { CardKind, Shelf } from './card.js';
 import { invalidRequest, cursorInvalid } from './errors.js';
-import { fold } from './fold.js';
+import { searchQuery } from './search-query.js';
 
 /** What a list may be sorted by. */
 export type SortKey = 'updatedAt' | 'title' | 'createdAt' | 'relevance';
@@ -17,8 +19,9 @@ export interface Filters {
   readonly status?: string;
   readonly owner?: string;
   readonly published?: boolean;
+  /** Key of a tag. */
   readonly tag?: string;
-  /** Folded, in the syntax of web searches: quotes, or, minus. */
+  /** In PostgreSQL's notation; see `searchQuery`. */
   readonly query?: string;
 }
 
@@ -71,7 +74,7 @@ export function readListRequest(request: ListRequest): ListQuery {
   };
   for (const name of [...textFilters, 'query'] as const) {
     const value = request[name];
-    if (value.length > longestText || value.includes('\0') || !value.isWellFormed())
+    if (!isAtMost(value, longestText) || value.includes('\0') || !value.isWellFormed())
       wrong(`/${name}`, `must be a text of at most ${longestText} characters`);
   }
   if (request.status !== '' && !statuses.includes(request.status))
@@ -99,7 +102,8 @@ function readFilters(request: ListRequest): Filters {
   return {
     shelf,
     ...Object.fromEntries(asked),
-    ...(request.query === '' ? {} : { query: fold(request.query) }),
+    ...(request.tag === '' ? {} : { tag: tagKey(request.tag) }),
+    ...(request.query === '' ? {} : { query: searchQuery(request.query) }),
     // The archive is a shelf of its own, so the status has said all there; a deleted course keeps its status.
     ...(request.status === '' || shelf === 'archived' ? {} : { status: request.status }),
     ...(request.published === undefined ? {} : { published: request.published }),
@@ -127,7 +131,7 @@ function readCursor(text: string, asked: Asked): NonNullable<ListQuery['after']>
   if (asked.sort.key === 'relevance') {
     if (typeof at !== 'number' || !Number.isFinite(at)) throw cursorInvalid();
   } else if (asked.sort.key === 'title') {
-    if (typeof at !== 'string' || at.length > 2 * longestText || at.includes('\0') || !at.isWellFormed())
+    if (typeof at !== 'string' || !isAtMost(at, longestText) || at.includes('\0') || !at.isWellFormed())
       throw cursorInvalid();
   } else if (typeof at !== 'string' || !/^[12]\d{3}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/.test(at) || !isTime(at)) {
     throw cursorInvalid();

@@ -1,3 +1,4 @@
+import { isAtMost } from '@coursewright/course-model/text-length';
 import type { FieldProblem } from '@coursewright/platform/errors';
 import { invalidRequest } from '../domain/errors.js';
 import type { Deps, KeyClaim } from './ports.js';
@@ -12,7 +13,7 @@ const longest = { actor: 200, key: 255, fingerprint: 100 };
  */
 export async function claimKey(deps: Pick<Deps, 'database' | 'keys'>, claim: KeyClaim): Promise<boolean> {
   const problems = (['actor', 'key', 'fingerprint'] as const).flatMap((name): FieldProblem[] => {
-    const isFine = claim[name] !== '' && [...claim[name]].length <= longest[name] && !claim[name].includes('\0');
+    const isFine = claim[name] !== '' && isAtMost(claim[name], longest[name]) && !claim[name].includes('\0');
     return isFine
       ? []
       : [{ pointer: `/${name}`, code: 'length', message: `must have 1 to ${longest[name]} characters` }];

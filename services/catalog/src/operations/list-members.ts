@@ -1,4 +1,5 @@
 import { can } from '@coursewright/course-model/access';
+import { isAtMost } from '@coursewright/course-model/text-length';
 import { authorize, type Actor } from '@coursewright/platform/actor';
 import { invalidRequest, courseNotFound, cursorInvalid } from '../domain/errors.js';
 import type { Member } from '../domain/member.js';
@@ -55,4 +56,4 @@ function readCursor(cursor: string): NonNullable<MemberPage['after']> {
   throw cursorInvalid();
 }
 
-const isPlain = (text: string): boolean => text.length <= 400 && !text.includes('\0') && text.isWellFormed();
+const isPlain = (text: string): boolean => isAtMost(text, 200) && !text.includes('\0') && text.isWellFormed();

@@ -112,6 +112,8 @@ export interface Projection {
   lock(sql: TxSql, courseId: string): Promise<void>;
   /** What is known of a course, and its row in the registry, of one moment. */
   read(sql: Sql, courseId: string): Promise<{ readonly course: Course | undefined; readonly facts: CourseFacts }>;
+  /** Courses after this one, by id, whose cards were made in an older way than `cardForm`. */
+  outdated(sql: Sql, after: string, limit: number): Promise<string[]>;
   /** Replaces facts and the changed cards, and removes cards whose kind is not in `kinds`. */
   write(sql: TxSql, courseId: string, change: ProjectionChange): Promise<void>;
 }

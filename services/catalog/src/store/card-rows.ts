@@ -65,22 +65,24 @@ export function facetStatement(query: ListQuery, scope: Scope): { text: string; 
   const hits = visible
     .map(
       (kind) =>
-        `SELECT topic, level, status, language, tags FROM course_card WHERE ${[kind, ...conditions].join(' AND ')}`,
+        `SELECT topic, level, status, language, tags, tag_names FROM course_card WHERE ${[kind, ...conditions].join(' AND ')}`,
     )
     .join(' UNION ALL ');
   const count = (name: string, from: string, column: string): string =>
     `(SELECT '${name}' AS name, ${column} AS value, count(*) AS count FROM ${from} WHERE ${column} <> ''
       GROUP BY 2 ORDER BY 3 DESC, 2 LIMIT ${valuesPerFacet})`;
-  const counts = [
-    ...['topic', 'level', 'status', 'language'].map((name) => count(name, 'hits', name)),
-    count('tag', 'hits, unnest(tags) AS tag', 'tag'),
-  ];
+  const counts = [...['topic', 'level', 'status', 'language'].map((name) => count(name, 'hits', name)), countTags];
   const withHits = prelude === '' ? `WITH hits` : `${prelude}, hits`;
   return { text: `${withHits} AS MATERIALIZED (${hits}) ${counts.join(' UNION ALL ')}`, values: builder.values };
 }
 
-const tsqueryOf = (builder: Builder, query: string): string =>
-  `websearch_to_tsquery('simple', ${builder.bind(query, 'text')})`;
+// Of a tag's spellings the commonest is shown; cards of before tags had names of their own have none.
+const countTags = `(SELECT 'tag' AS name, (array_agg(spelling ORDER BY n DESC, spelling))[1] AS value, sum(n)::bigint AS count
+    FROM (SELECT tag, coalesce(spelling, tag) AS spelling, count(*) AS n FROM hits, unnest(tags, tag_names) AS t (tag, spelling)
+          WHERE tag <> '' GROUP BY 1, 2) AS spellings
+    GROUP BY tag ORDER BY 3 DESC, 2 LIMIT ${valuesPerFacet})`;
+
+const tsqueryOf = (builder: Builder, query: string): string => builder.bind(query, 'tsquery');
 
 function filterConditions(builder: Builder, filters: Filters, tsquery: string): string[] {
   const conditions = [`shelf = ${builder.bind(filters.shelf, 'text')}`];

@@ -1,4 +1,5 @@
-import type { Card } from '../domain/card.js';
+import { cardForm, type Card } from '../domain/card.js';
+import { searchVector } from '../domain/search-vector.js';
 import { nothingKnown, type CourseFacts } from '../domain/facts.js';
 import type { Projection } from '../operations/ports.js';
 import { courseColumns, toCourse, type CourseRow } from './registry-rows.js';
@@ -13,6 +14,11 @@ const statements = {
     text: `SELECT ${courseColumns}, p.facts FROM (SELECT $1::uuid AS course_id) AS c
            LEFT JOIN course_registry r ON r.course_id = c.course_id LEFT JOIN course_projection p ON p.course_id = c.course_id`,
   },
+  outdated: {
+    name: 'projection_outdated',
+    text: `SELECT DISTINCT course_id FROM course_card
+           WHERE (shown->>'form') IS DISTINCT FROM '${cardForm}' AND course_id > $1::uuid ORDER BY course_id LIMIT $2::int`,
+  },
   write: {
     name: 'projection_write',
     text: `WITH facts AS (
@@ -21,19 +27,17 @@ const statements = {
            ), gone AS (
              DELETE FROM course_card WHERE course_id = $1::uuid AND kind <> ALL($4::text[])
            )
-           INSERT INTO course_card (course_id, kind, shelf, owner, topic, level, language, tags, status, published,
-                                    title_key, created_at, updated_at, shown, search)
-           SELECT $1::uuid, c.kind, c.shelf, c.owner, c.topic, c.level, c.language, c.tags, c.status, c.published,
-                  c.title_key, c.created_at, c.updated_at, c.shown,
-                  setweight(to_tsvector('simple', c.title), 'A') || setweight(to_tsvector('simple', c.labels), 'B')
-                    || setweight(to_tsvector('simple', c.description), 'C')
+           INSERT INTO course_card (course_id, kind, shelf, owner, topic, level, language, tags, tag_names, status,
+                                    published, title_key, created_at, updated_at, shown, search)
+           SELECT $1::uuid, c.kind, c.shelf, c.owner, c.topic, c.level, c.language, c.tags, c.tag_names, c.status,
+                  c.published, c.title_key, c.created_at, c.updated_at, c.shown, c.search::tsvector
            FROM jsonb_to_recordset($3::jsonb) AS c(kind text, shelf text, owner text, topic text, level text, language text,
-                  tags text[], status text, published boolean, title_key text, created_at timestamptz, updated_at timestamptz,
-                  shown jsonb, title text, labels text, description text)
+                  tags text[], tag_names text[], status text, published boolean, title_key text, created_at timestamptz,
+                  updated_at timestamptz, shown jsonb, search text)
            ON CONFLICT (course_id, kind) DO UPDATE SET
              shelf = excluded.shelf, owner = excluded.owner, topic = excluded.topic, level = excluded.level,
-             language = excluded.language, tags = excluded.tags, status = excluded.status, published = excluded.published,
-             title_key = excluded.title_key, created_at = excluded.created_at, updated_at = excluded.updated_at,
+             language = excluded.language, tags = excluded.tags, tag_names = excluded.tag_names, status = excluded.status,
+             published = excluded.published, title_key = excluded.title_key, created_at = excluded.created_at, updated_at = excluded.updated_at,
              shown = excluded.shown, search = excluded.search`,
   },
 };
@@ -49,6 +53,10 @@ export const projectionRows: Projection = {
     const course = row === undefined || row.course_id === null ? undefined : toCourse(row);
     return { course, facts: row?.facts ?? nothingKnown };
   },
+  async outdated(sql, after, limit) {
+    const rows = await sql.rows<{ course_id: string }>(statements.outdated, [after, limit]);
+    return rows.map((row) => row.course_id);
+  },
   async write(sql, courseId, { facts, changed, kinds }) {
     const cards = JSON.stringify(changed.map(toColumns));
     await sql.rows(statements.write, [courseId, JSON.stringify(facts), cards, kinds]);
@@ -56,6 +64,7 @@ export const projectionRows: Projection = {
 };
 
 function toColumns(card: Card): Record<string, unknown> {
-  const { words, titleKey, createdAt, updatedAt, ...rest } = card;
-  return { ...rest, ...words, title_key: titleKey, created_at: createdAt, updated_at: updatedAt };
+  const { words, titleKey, tagNames, createdAt, updatedAt, ...rest } = card;
+  const named = { title_key: titleKey, tag_names: tagNames, created_at: createdAt, updated_at: updatedAt };
+  return { ...rest, ...named, search: searchVector(words) };
 }
