@@ -4,8 +4,15 @@ import { callersOf } from './callers.js';
 import type { System } from './system.js';
 import { CatalogServiceDefinition } from '@coursewright/proto/coursewright/catalog/v1/catalog';
 
+/** Whom the issuer knows. */
+export interface Person {
+  readonly sub: string;
+  readonly roles?: readonly string[];
+  readonly name?: string;
+}
+
 /** The API as somebody sees it whom the development issuer has just let in. */
-export function apiFor(system: System, person: { readonly sub: string; readonly roles?: readonly string[] }): Api {
+export function apiFor(system: System, person: Person): Api {
   const part = (value: object): string => Buffer.from(JSON.stringify(value)).toString('base64url');
   const { kty, crv, x, d, kid } = system.keys.issuer;
   const now = Math.floor(Date.now() / 1000);
