@@ -1,5 +1,6 @@
 import { narrowed } from '@coursewright/course-model/audience';
 import type { Audience } from '@coursewright/course-model/lesson';
+import { uniqueTags } from '@coursewright/course-model/tags';
 import { codePoints, firstPoints, isAtMost } from '@coursewright/course-model/text-length';
 import { shortText } from '../text.js';
 import { ownAudience } from './audience.js';
@@ -54,7 +55,7 @@ const TYPED: Readonly<Record<string, (text: string) => unknown>> = {
   description: textValue,
   language: (text) => fitting(textValue(text), (value) => LANGUAGE.test(value)),
   cefrLevel: (text) => fitting(textValue(text), (value) => /^[ABC][12]$/.test(value)),
-  tags: (text) => fitting(listValue(text), (tags) => tags.length <= 50 && tags.every((tag) => isAtMost(tag, 100))),
+  tags: (text) => fitting(uniqueTagsOf(text), (tags) => tags.length <= 50 && tags.every((tag) => isAtMost(tag, 100))),
   durationMinutes: (text) => {
     const value = freeValue(text);
     return value === undefined ? value : typeof value === 'number' && value >= 0 && value <= 100_000 ? value : null;
@@ -152,6 +153,11 @@ function booleanOf(text: string): boolean | undefined | null {
   if (textValue(text) === undefined) return undefined;
   const answer = answerOf(text);
   return answer === 'unclear' ? null : answer === 'yes';
+}
+
+function uniqueTagsOf(text: string): string[] | undefined {
+  const tags = listValue(text);
+  return tags && uniqueTags(tags);
 }
 
 function fitting<T>(value: T | undefined, fits: (value: T) => boolean): T | undefined | null {
