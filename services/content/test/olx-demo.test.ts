@@ -116,7 +116,6 @@ const demo = demoCourse();
     const sources = report.losses.map((loss) => loss.source);
     for (const name of [
       'static-manifest.tsv',
-      'course/static/10840580-cf26-4aeb-8076-7cacf5eaf5ae-en.srt',
       'library/library.xml',
       'course/policies/DemoCourse/grading_policy.json',
     ]) {

@@ -96,6 +96,40 @@ describe('archives on disk', () => {
     });
   });
 
+  it('leaves out names that no file of a course has, and says so, in a tar and in a zip', async () => {
+    const odd = ['static/Icon\r', 'a\u0007b', `deep/${'d/'.repeat(40)}x`];
+    const tar = await open(
+      await tarOf([...odd.map((name) => [name, 'odd'] as const), ['course.xml', 'x']]),
+      'application/gzip',
+    );
+    const zip = await open(
+      zipOf({ ...Object.fromEntries(odd.map((name) => [name, 'odd'])), 'course.xml': 'x' }),
+      'application/zip',
+    );
+    for (const archive of [tar, zip]) {
+      expect([...archive.paths]).toEqual(['course.xml']);
+      expect([...archive.skipped].map(({ source }) => source)).toEqual(odd.map((name) => JSON.stringify(name)));
+      await archive.close();
+    }
+  });
+
+  it('gives a file piece by piece, the same bytes as at once', async () => {
+    const bytes = randomBytes(700_000).toString('latin1');
+    const archive = await open(
+      await tarOf([
+        ['a', bytes],
+        ['b', 'x'],
+      ]),
+      'application/gzip',
+    );
+    const pieces: Uint8Array[] = [];
+    for await (const piece of archive.stream('a')) pieces.push(piece);
+    expect(pieces.length).toBeGreaterThan(2);
+    expect(Buffer.concat(pieces).equals(Buffer.from((await archive.read('a')) ?? []))).toBe(true);
+    for await (const piece of archive.stream('gone')) expect(piece).toBe('nothing');
+    await archive.close();
+  });
+
   it('refuses names that are more than memory has room for', async () => {
     const names = Array.from({ length: 40 }, (_, i) => [`${i}${'x'.repeat(90)}`, ''] as const);
     await expect(open(await tarOf(names), 'application/gzip', { ...LIMITS, names: 3000 })).rejects.toMatchObject({

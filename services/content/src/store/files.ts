@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
 import { mkdir, open, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { AppError } from '@coursewright/platform/errors';
@@ -20,7 +21,7 @@ export function createFiles(folder: string): Files {
     async put(read) {
       const { hash, bytes } = await digest(read());
       const path = pathOf(hash);
-      if ((await sizeOf(path)) !== bytes) await onDisk(() => write(path, read(), hash));
+      if (!(await isSound(path, { hash, bytes }))) await onDisk(() => write(path, read(), hash));
       return { hash, bytes };
 
       async function write(to: string, chunks: AsyncIterable<Uint8Array>, expected: string): Promise<void> {
@@ -75,8 +76,10 @@ async function digest(chunks: AsyncIterable<Uint8Array>): Promise<{ hash: string
   return { hash: hash.digest('base64url'), bytes };
 }
 
-async function sizeOf(path: string): Promise<number | undefined> {
-  return (await stat(path).catch(() => undefined))?.size;
+/** Whether a file is there as it was stored; one that is not is stored anew. */
+async function isSound(path: string, { hash, bytes }: { hash: string; bytes: number }): Promise<boolean> {
+  const size = (await stat(path).catch(() => undefined))?.size;
+  return size === bytes && (await digest(createReadStream(path, { highWaterMark: READ_BYTES }))).hash === hash;
 }
 
 async function writePart(path: string, chunks: AsyncIterable<Uint8Array>): Promise<string> {

@@ -70,8 +70,7 @@ function* placesIn(text: string): Generator<{ start: number; link: string }> {
 
 /** The name of the file that a link means, and what stands behind it. */
 function nameOf(link: string): { name: string; rest: string } {
-  LINK.lastIndex = 0;
-  const prefix = LINK.exec(link)?.[0] ?? '';
+  const [prefix = ''] = link.match(LINK) ?? [];
   const [, path = '', rest = ''] = /^([^?#]*)(?:\?[^#]*)?(#.*)?$/s.exec(link.slice(prefix.length)) ?? [];
   const plain = path.replaceAll('&amp;', '&').replaceAll('&#39;', "'").replaceAll('&quot;', '"');
   try {

@@ -85,13 +85,17 @@ export class OlxFiles {
     const path = `${element.name}/${file.replaceAll(':', '/')}.xml`;
     const parsed = await this.parse(path, place);
     const shown = `${element.name}/${shortText(file, MAX_KEY)}.xml`;
-    if (parsed === undefined)
+    if (parsed === undefined) {
+      // A page of HTML may stand in for itself.
+      if (element.name === 'html' && this.files.size(`html/${file}.html`) !== undefined)
+        return { key, element: own, nodes: 0 };
       return { key, element: own, nodes: 0, problem: `points at ${shown}, which is not in the archive` };
+    }
     const { nodes, text: raw } = parsed;
     if (parsed.root === undefined || parsed.root.name !== element.name) {
       return { key, element: own, nodes, problem: `${shown} holds no <${element.name}>`, raw };
     }
-    const attributes = { ...parsed.root.attribs, ...element.attribs };
+    const attributes = { ...withOldNames(parsed.root.attribs), ...withOldNames(element.attribs) };
     const found = elementLike(parsed.root, attributes, parsed.root.children);
     const block = { key, element: this.withPolicy(found, plain), nodes };
     return parsed.problem === undefined

@@ -1,6 +1,5 @@
 import { isCDATA, isTag, isText, type AnyNode, type Element } from 'domhandler';
-import serialize from 'dom-serializer';
-import { elementLike, textOf } from './xml.js';
+import { textOf } from './xml.js';
 
 /** Elements that may be shown with all their attributes; nothing else is, so no new way to write an answer leaks one. */
 export const SHOWN: ReadonlySet<string> = new Set(
@@ -66,11 +65,14 @@ export function shown(node: AnyNode, showing: Showing = {}): string {
   const attributes = Object.fromEntries(
     Object.entries(node.attribs).filter(([attribute]) => !TELLTALE.has(attribute.toLowerCase())),
   );
-  const inner = shownAll(node.children, below);
-  const shell = serialize(elementLike(node, attributes, []), { encodeEntities: 'utf8' });
-  return shell.endsWith(`></${node.name}>`)
-    ? shell.slice(0, -`</${node.name}>`.length) + inner + `</${node.name}>`
-    : shell;
+  const start = `<${name}${Object.entries(attributes).map(written).join('')}>`;
+  return VOID.has(name) ? start : `${start}${shownAll(node.children, below)}</${name}>`;
+}
+
+const VOID = new Set('br col embed hr img source wbr'.split(' '));
+
+function written([name, value]: [string, string]): string {
+  return ` ${name}="${escapeText(value).replaceAll('"', '&quot;')}"`;
 }
 
 /** The same of several nodes. */
@@ -87,7 +89,7 @@ export function fieldMark(field: number): string {
 function imageOf({ attribs }: Element): string {
   const source = attribs['src'] ?? attribs['img'];
   if (source === undefined || source === '') return '';
-  return `<img src="${escapeText(source).replaceAll('"', '&quot;')}" alt="${escapeText(attribs['alt'] ?? '').replaceAll('"', '&quot;')}">`;
+  return `<img${written(['src', source])}${written(['alt', attribs['alt'] ?? ''])}>`;
 }
 
 /** Text as it stands between tags. */
