@@ -157,8 +157,8 @@ describe('an import that dies', () => {
 });
 
 describe('a source that is imported again', () => {
-  const olx = (inner: string, title = 'T') =>
-    tarOf([['course.xml', `<course url_name="c" display_name="${title}">${inner}</course>`]]);
+  const olx = (inner: string, title = 'T', run = 'c') =>
+    tarOf([['course.xml', `<course url_name="${run}" display_name="${title}">${inner}</course>`]]);
   const unit = (name: string, inner: string) =>
     `<chapter url_name="${name}"><sequential url_name="m-${name}">${inner}</sequential></chapter>`;
   const lesson = (name: string, inner: string) =>
@@ -288,8 +288,87 @@ describe('a source that is imported again', () => {
     const second = await bring(await olx(unit('z', lesson('q', html('r', 'x')))), first.courseId);
     expect(second).toMatchObject({ state: 'done' });
     expect(tree(first.courseId).filter((node) => node.kind === 'unit')).toHaveLength(2);
-    expect(second.report.losses).toEqual([]);
+    expect(second.report.losses.map(({ source }) => source)).toEqual(['chapter/a', 'sequential/m-a', 'vertical/l']);
     expect(fakes.courses.get(first.courseId)?.fields['title']).toBe('T');
+  });
+
+  it('is added as new where another source has parts of the same names', async () => {
+    fakes = new FakeServices();
+    const first = await bring(await olx(unit('a', lesson('l', html('h', 'one')))));
+    const other = await olx(unit('a', lesson('l', html('h', 'two'))), 'Other', 'other-run');
+    const second = await bring(other, first.courseId);
+    expect(second).toMatchObject({ state: 'done', report: { losses: [] } });
+    expect(tree(first.courseId).filter((node) => node.source.key === 'vertical/l')).toHaveLength(2);
+    // Each is found again by its own.
+    const third = await bring(
+      await olx(unit('a', lesson('l', html('h', 'three'))), 'Other', 'other-run'),
+      first.courseId,
+    );
+    expect(third).toMatchObject({ state: 'done', report: { losses: [] } });
+    const docs = await Promise.all(
+      tree(first.courseId)
+        .filter((node) => node.source.key === 'vertical/l')
+        .map(async (node) => (await bodies.get(first.courseId, node.body ?? '')).materials[0]?.content),
+    );
+    expect(docs).toEqual(['one', 'three']);
+  });
+
+  /** Somebody edits the text of an item here. */
+  async function edit(courseId: string, content: string): Promise<void> {
+    const doc = await docOf(courseId, 'vertical/l');
+    const materials = doc.materials.map((item) => ({ ...item, content }));
+    const edited = normalizeLesson({ ...doc, materials }, doc, newId);
+    if (!edited.ok) throw new Error('unfit');
+    await bodies.putMany(courseId, [edited.body]);
+    const node = find(courseId, 'vertical/l');
+    const fields = { ...node?.fields, title: 'Renamed here' };
+    fakes.courses.get(courseId)?.nodes.set(node?.id ?? '', { ...node!, fields, body: toHash(edited.body.hash) });
+  }
+  const contentOf = async (courseId: string) => (await docOf(courseId, 'vertical/l')).materials[0]?.content;
+  const said = (job: ImportJob) => job.report.losses.map(({ source, what }) => `${source} ${what}`);
+
+  it('leaves an edit that was made here, and names it, as often as it comes', async () => {
+    fakes = new FakeServices();
+    const bytes = await olx(unit('a', lesson('l', html('h', 'first')) + lesson('k', html('i', 'y'))));
+    const { courseId } = await bring(bytes);
+    await edit(courseId, 'edited here');
+    for (let again = 0; again < 2; again++) {
+      const next = await bring(bytes, courseId);
+      expect(next).toMatchObject({ state: 'done' });
+      expect(said(next)).toEqual([
+        'vertical/l was edited here (title); that stays',
+        'vertical/l was edited here (content); that stays',
+      ]);
+    }
+    const corrected = await olx(unit('a', lesson('l', html('h', 'first')) + lesson('k', html('i', 'corrected'))));
+    expect(await bring(corrected, courseId)).toMatchObject({ state: 'done' });
+    expect((await docOf(courseId, 'vertical/k')).materials[0]?.content).toBe('corrected');
+    expect(await contentOf(courseId)).toBe('edited here');
+    expect(find(courseId, 'vertical/l')?.fields['title']).toBe('Renamed here');
+  });
+
+  it('is refused with the list of what was edited here and changed in the source, and changes nothing', async () => {
+    fakes = new FakeServices();
+    const course = (text: string, other: string) =>
+      olx(
+        unit(
+          'a',
+          `<vertical url_name="l" display_name="${text}">${html('h', text)}</vertical>` + lesson('k', html('i', other)),
+        ),
+      );
+    const { courseId } = await bring(await course('first', 'y'));
+    await edit(courseId, 'edited here');
+    // The edit was kept once: that does not make it the source's.
+    expect(await bring(await course('first', 'z'), courseId)).toMatchObject({ state: 'done' });
+    const before = tree(courseId).map((node) => ({ ...node }));
+    const next = await bring(await course('second', 'w'), courseId);
+    expect(next.reason).toBe('STALE');
+    expect(tree(courseId)).toEqual(before);
+    const lines = await createImportLines(sql).losses(next, { from: 0, limit: 10 });
+    expect(lines.map(({ source, what }) => `${source} ${what}`)).toEqual([
+      'vertical/l was edited here (title) and has changed in its source since its last import',
+      'vertical/l was edited here (content) and has changed in its source since its last import',
+    ]);
   });
 });
 

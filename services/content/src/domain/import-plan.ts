@@ -9,6 +9,8 @@ export interface PlannedNode {
   kind: 'course' | 'unit' | 'module' | 'lesson' | 'assignment';
   fields: Record<string, unknown>;
   source: Source;
+  /** Of a course: what its source calls itself. */
+  sourceId?: string;
   /** The document of a lesson or an assignment; items have their ids. */
   content?: LessonInput;
 }

@@ -1,3 +1,4 @@
+import type { SourcePart } from './source-parts.js';
 import { shortText } from './text.js';
 
 /** A part of the source that has no full counterpart. `kept`: nothing of it is lost, authors can have it back. */
@@ -46,6 +47,8 @@ export interface ImportReport {
 export interface ReportLines {
   losses: { ordinal: number; loss: Loss }[];
   kept: { ordinal: number; part: KeptPart }[];
+  /** What the source says, part by part, for the next time that it comes. */
+  parts: { ordinal: number; part: SourcePart }[];
 }
 
 /** Lines and characters of those that the report has in itself; the others are read in pages. */
@@ -74,7 +77,8 @@ export function emptyReport(): ImportReport {
  */
 export class ImportBook {
   readonly report = emptyReport();
-  private lines: ReportLines = { losses: [], kept: [] };
+  private lines: ReportLines = noLines();
+  private partCount = 0;
   private listedText = 0;
 
   /** With `counting` no lines are held: nobody is going to take them. */
@@ -82,7 +86,8 @@ export class ImportBook {
 
   /** How many lines wait to be taken. */
   get waiting(): number {
-    return this.lines.losses.length + this.lines.kept.length;
+    const { losses, kept, parts } = this.lines;
+    return losses.length + kept.length + parts.length;
   }
 
   /** Adds a loss. */
@@ -100,10 +105,20 @@ export class ImportBook {
     if (this.mode === 'whole') this.lines.kept.push({ ordinal, part });
   }
 
+  /** Remembers what the source says of a part. */
+  remember(part: SourcePart): void {
+    const ordinal = this.partCount++;
+    if (this.mode === 'whole') this.lines.parts.push({ ordinal, part });
+  }
+
   /** The lines since the last time. */
   take(): ReportLines {
     const taken = this.lines;
-    this.lines = { losses: [], kept: [] };
+    this.lines = noLines();
     return taken;
   }
+}
+
+function noLines(): ReportLines {
+  return { losses: [], kept: [], parts: [] };
 }

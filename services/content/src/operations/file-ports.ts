@@ -1,4 +1,5 @@
 import type { KeptFile, KeptPart, Loss, ReportLines } from '../domain/import-report.js';
+import type { SourcePart } from '../domain/source-parts.js';
 import type { Attempt, ImportJob } from './ports.js';
 
 /** A page of an import's lines: from an ordinal on, at most so many. */
@@ -18,6 +19,8 @@ export interface ImportLines {
   save(attempt: Attempt, lines: ReportLines): Promise<boolean>;
   losses(job: ImportJob, page: LinePage): Promise<(Loss & { ordinal: number })[]>;
   kept(id: string, page: LinePage): Promise<{ ordinal: number; part: KeptPart }[]>;
+  /** What the source of an import said, part by part in document order, after an ordinal (-1: from the first). */
+  parts(id: string, after: number, limit: number): Promise<{ ordinal: number; part: SourcePart }[]>;
   /** A file as a course has it. */
   asset(courseId: string, hash: string): Promise<StoredAsset | undefined>;
   /** The courses that have a file, at most so many. */

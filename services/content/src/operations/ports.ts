@@ -3,7 +3,7 @@ import type { Audience, LessonDocument, Source } from '@coursewright/course-mode
 import type { Actor } from '@coursewright/platform/actor';
 import type { CallContext, Command } from '@coursewright/platform/rpc-call';
 import type { Archive, ArchiveLimits } from '../domain/archive.js';
-import type { ImportOp, KnownNode } from '../domain/import-ops.js';
+import type { DocumentOp, ImportOp, KnownNode } from '../domain/import-ops.js';
 import type { ImportReport, Loss } from '../domain/import-report.js';
 import type { PlannedNode } from '../domain/import-plan.js';
 import type { PackedBody, Rendering } from '../domain/body-tasks.js';
@@ -125,7 +125,7 @@ export type AddedNode = Omit<PlannedNode, 'content'> & { body: string | null };
 export type StoredOp =
   | { op: 'add'; node: AddedNode }
   | { op: 'setBody'; nodeId: string; body: string }
-  | Exclude<ImportOp, { op: 'add' | 'setBody' }>;
+  | Exclude<ImportOp, { op: 'add' } | DocumentOp>;
 
 /** What content asks of catalog. */
 export interface Catalog {
@@ -141,6 +141,14 @@ export interface RenderCache {
   through(key: string, render: () => Promise<Rendering>): Promise<Rendering>;
 }
 
+/** Where an import begins. */
+export interface ImportStart {
+  /** Head of the course's default branch; null for a new course. */
+  readonly commit: string | null;
+  readonly sourceId: string;
+  readonly baseImport: string | null;
+}
+
 /** An import as it stands. */
 export interface ImportJob {
   id: string;
@@ -150,6 +158,10 @@ export interface ImportJob {
   courseId: string;
   newCourse: boolean;
   startCommit: string | null;
+  /** What the source calls itself; null before it was read. */
+  sourceId: string | null;
+  /** The last import of the same source into the course before this one began; null for none. */
+  baseImport: string | null;
   startedBy: Person;
   /** Who started it may write to any course by a role on the whole platform. */
   byPlatform: boolean;
@@ -223,7 +235,12 @@ export interface Imports {
     step: { ordinal: number; commit: string },
     progress: { done: number; report: ImportReport },
   ): Promise<boolean>;
-  saveStart(attempt: Attempt, startCommit: string): Promise<boolean>;
+  /** Remembers where an import begins, what its source calls itself, and the last import of that; the same for every attempt. */
+  saveStart(attempt: Attempt, start: ImportStart): Promise<boolean>;
+  /** The last import of a source into a course that ended well; undefined when there is none. */
+  lastOfSource(job: Pick<ImportJob, 'courseId' | 'format'>, sourceId: string): Promise<string | undefined>;
+  /** Whether a course has imports of a format from before sources were remembered. */
+  hasUnknownSource(job: Pick<ImportJob, 'courseId' | 'format'>): Promise<boolean>;
   /** Ends an import well, with its event. */
   finish(job: ImportJob, result: { commit: string; done: number; report: ImportReport }): Promise<boolean>;
   fail(attempt: Attempt, error: { reason: string; message: string }, report: ImportReport): Promise<boolean>;

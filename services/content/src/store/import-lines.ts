@@ -1,6 +1,7 @@
 import type { Database, Sql } from '@coursewright/platform/sql';
 import type { ImportReport, KeptPart, Loss, ReportLines } from '../domain/import-report.js';
 import type { ImportLines, StoredAsset } from '../operations/file-ports.js';
+import type { SourcePart } from '../domain/source-parts.js';
 import type { Attempt } from '../operations/ports.js';
 
 /** An attempt that no other claim has followed. */
@@ -28,6 +29,17 @@ const statements = {
            FROM "import" i, unnest($2::text[], $3::text[], $4::text[], $5::bigint[]) AS f(hash, name, type, bytes)
            WHERE i.id = $1::uuid
            ON CONFLICT DO NOTHING`,
+  },
+  addParts: {
+    name: 'import_part_add',
+    text: `INSERT INTO import_part (import_id, ordinal, key, node_id, kind, parent, marks, items, objectives)
+           SELECT $1::uuid, * FROM unnest($2::int[], $3::text[], $4::uuid[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[])
+           ON CONFLICT DO NOTHING`,
+  },
+  parts: {
+    name: 'import_part_list',
+    text: `SELECT ordinal, key, node_id::text AS node_id, kind, parent, marks, items, objectives FROM import_part
+           WHERE import_id = $1::uuid AND ordinal > $2::int ORDER BY ordinal LIMIT $3::int`,
   },
   losses: {
     name: 'import_loss_list',
@@ -59,6 +71,12 @@ interface KeptRow {
   type: string | null;
 }
 
+interface PartRow extends Omit<SourcePart, 'marks' | 'nodeId'> {
+  ordinal: number;
+  node_id: string;
+  marks: string;
+}
+
 /** The lines of imports' reports, and the files that belong to courses, in PostgreSQL. */
 export function createImportLines(database: Database): ImportLines {
   return {
@@ -74,6 +92,14 @@ export function createImportLines(database: Database): ImportLines {
       return rows.map((row) => ({ ordinal: row.ordinal, part: partOf(row) }));
     },
 
+    async parts(id, after, limit) {
+      const rows = await database.rows<PartRow>(statements.parts, [id, after, limit]);
+      return rows.map(({ ordinal, node_id: nodeId, marks, ...part }) => ({
+        ordinal,
+        part: { ...part, nodeId, marks: JSON.parse(marks) as Record<string, string> },
+      }));
+    },
+
     async asset(courseId, hash) {
       const [row] = await database.rows<StoredAsset>(statements.asset, [courseId, hash]);
       return row;
@@ -86,7 +112,7 @@ export function createImportLines(database: Database): ImportLines {
   };
 }
 
-async function save(sql: Sql, { id, token }: Attempt, { losses, kept }: ReportLines): Promise<boolean> {
+async function save(sql: Sql, { id, token }: Attempt, { losses, kept, parts }: ReportLines): Promise<boolean> {
   if ((await sql.rows(statements.holds, [id, token])).length === 0) return false;
   if (losses.length > 0) {
     const column = <T>(value: (loss: Loss) => T): T[] => losses.map(({ loss }) => value(loss));
@@ -111,7 +137,18 @@ async function save(sql: Sql, { id, token }: Attempt, { losses, kept }: ReportLi
       ]);
     }
   }
+  if (parts.length > 0) await saveParts(sql, id, parts);
   return true;
+}
+
+async function saveParts(sql: Sql, id: string, lines: ReportLines['parts']): Promise<void> {
+  const column = <T>(value: (part: SourcePart) => T): T[] => lines.map(({ part }) => value(part));
+  const ordinals = lines.map(({ ordinal }) => ordinal);
+  await sql.rows(statements.addParts, [
+    ...[id, ordinals, column(({ key }) => key), column(({ nodeId }) => nodeId), column(({ kind }) => kind)],
+    ...[column(({ parent }) => parent), column(({ marks }) => JSON.stringify(marks ?? {}))],
+    ...[column(({ items }) => items), column(({ objectives }) => objectives)],
+  ]);
 }
 
 function rowOf(ordinal: number, part: KeptPart): KeptRow {

@@ -1,5 +1,6 @@
 const COLUMNS = `id::text AS id, format, media_type, state, course_id::text AS course_id, new_course, start_commit, started_by, started_by_name,
-  by_platform, done, total, "commit", report, error, token, attempts, started_at, finished_at, revision`;
+  by_platform, done, total, "commit", report, error, token, attempts, started_at, finished_at, revision, source_id,
+  base_import::text AS base_import`;
 
 /** An attempt that no other claim has followed. */
 const ATTEMPT = `id = $1::uuid AND token = $2::bigint AND state = 'running'`;
@@ -75,7 +76,24 @@ export const importStatements = {
   },
   start: {
     name: 'import_start',
-    text: `UPDATE "import" SET start_commit = $3::text WHERE ${ATTEMPT} AND start_commit IS NULL RETURNING id`,
+    text: `UPDATE "import" SET start_commit = $3::text, source_id = $4::text, base_import = $5::uuid
+           WHERE ${ATTEMPT} AND source_id IS NULL RETURNING id`,
+  },
+  lastOfSource: {
+    name: 'import_last_of_source',
+    text: `SELECT id::text AS id FROM "import" WHERE course_id = $1::uuid AND format = $2::text AND state = 'done' AND source_id = $3::text
+           ORDER BY finished_at DESC LIMIT 1`,
+  },
+  unknownSource: {
+    name: 'import_unknown_source',
+    text: `SELECT 1 AS one FROM "import" WHERE course_id = $1::uuid AND format = $2::text AND state = 'done' AND source_id IS NULL LIMIT 1`,
+  },
+  // Of a source only its last import is ever compared with.
+  dropParts: {
+    name: 'import_part_drop',
+    text: `DELETE FROM import_part p USING "import" i, "import" last
+           WHERE last.id = $1::uuid AND i.course_id = last.course_id AND i.format = last.format AND i.source_id = last.source_id
+             AND i.state = 'done' AND i.id <> last.id AND p.import_id = i.id`,
   },
   finish: {
     name: 'import_finish',

@@ -29,6 +29,8 @@ interface ImportRow {
   started_at: Date;
   finished_at: Date | null;
   revision: number;
+  source_id: string | null;
+  base_import: string | null;
 }
 
 function jobOf(row: ImportRow): ImportJob {
@@ -40,6 +42,8 @@ function jobOf(row: ImportRow): ImportJob {
     courseId: row.course_id,
     newCourse: row.new_course,
     startCommit: row.start_commit,
+    sourceId: row.source_id,
+    baseImport: row.base_import,
     startedBy: { sub: row.started_by, ...(row.started_by_name === null ? {} : { name: row.started_by_name }) },
     byPlatform: row.by_platform,
     done: row.done,
@@ -170,13 +174,24 @@ export function createImportStore(database: Database, outbox: Outbox): Imports {
         return true;
       }),
 
-    saveStart: (attempt, startCommit) => held(statements.start, attempt, startCommit),
+    saveStart: (attempt, { commit, sourceId, baseImport }) =>
+      held(statements.start, attempt, commit, sourceId, baseImport),
+
+    async lastOfSource({ courseId, format }, sourceId) {
+      const [row] = await database.rows<{ id: string }>(statements.lastOfSource, [courseId, format, sourceId]);
+      return row?.id;
+    },
+
+    async hasUnknownSource({ courseId, format }) {
+      return (await database.rows(statements.unknownSource, [courseId, format])).length > 0;
+    },
 
     finish: (job, { commit, done, report }) =>
       database.tx(async (sql) => {
         const values = [job.id, job.token, commit, done, JSON.stringify(report)];
         const [row] = await sql.rows<{ finished_at: Date }>(statements.finish, values);
         // Somebody else has it, or has ended it: then its event is theirs too.
+        if (row) await sql.rows(statements.dropParts, [job.id]);
         if (row) await outbox.enqueue(sql, [importFinished(job, { commit, report, at: row.finished_at })]);
         return row !== undefined;
       }),

@@ -114,7 +114,11 @@ async function rootNode(reading: CourseReading, block: Block): Promise<{ node: P
   const made = { block: { ...block, key }, read, kind: 'course' as const, id, parentId: null };
   const node = await nodeOf(reading, { ...made, audience: 'learner' });
   const audience = reading.files.isPolicyUnclear ? narrowed('author', read.audience) : read.audience;
-  return { node, parent: { level: 0, id, graded: false, audience, above: [block.key], isDraft: false } };
+  const sourceId = [attribs['org'], attribs['course'], block.key].map((part) => part ?? '').join('/');
+  return {
+    node: { ...node, sourceId },
+    parent: { level: 0, id, graded: false, audience, above: [block.key], isDraft: false },
+  };
 }
 
 /** A child of an element, where it stands among the elements of it. */
