@@ -1,7 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { AppError } from '@coursewright/platform/errors';
 import { newId } from '@coursewright/platform/ids';
-import { createBranch } from '../src/operations/branches.js';
+import { eventually } from '@coursewright/platform/testing/eventually';
+import { createBranch, type BranchView } from '../src/operations/branches.js';
 import { closeCourse } from '../src/operations/close-course.js';
 import type { CommitInput } from '../src/operations/commit.js';
 import { CommitQueue } from '../src/operations/commit-queue.js';
@@ -207,6 +208,48 @@ describe('P3: no lost update', () => {
     expect(outcomes.every(({ outcome }) => outcome === 'done' || outcome === 'closed')).toBe(true);
     expect((await resolveRef(store, courseId, '')).commit.root).toBe(tree);
     await closeCourse(service.deps, { courseId, expectedTree: '', closed: false, turn: 0 });
+  });
+
+  it('a repeat that waited behind whoever closes the course gets the first result', async () => {
+    const { pool } = service.database;
+    const waiting = (n: number): Promise<void> =>
+      eventually(async () => {
+        const { rows } = await pool.query<{ n: number }>(
+          `SELECT count(*)::int AS n FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`,
+        );
+        expect(rows[0]?.n).toBe(n);
+      });
+    const command = () => ({ actor: 'ada', id: newId(), fingerprint: 'f', kept: 'client' }) as const;
+    const save = input({
+      command: command(),
+      expect: [{ node: lessons[7] ?? '', part: 'body', etag: (await bodyOf(lessons[7] ?? '')) ?? 'none' }],
+      ops: [{ op: 'setBody', node: lessons[7] ?? '', body: bodyHash(255) }],
+    });
+    const made = { courseId, name: 'once', from: '', isProtected: false, metadata: {}, createdBy: 'ada' };
+    const branch = { ...made, command: command() };
+    const sibling = service.sibling();
+    const idOf = (told: WriteOutcome | BranchView | undefined): string =>
+      told && 'name' in told ? told.id : told?.outcome === 'done' ? told.result.commit : 'nothing was done';
+    for (const [first, repeat] of [
+      [() => queues[0]?.commit(save), () => queues[1]?.commit(save)],
+      [() => createBranch(service.deps, branch), () => createBranch(sibling, branch)],
+    ] as const) {
+      // The last thing that the first one does is to count its event: there it is held up.
+      const holder = await pool.connect();
+      await holder.query('BEGIN');
+      await holder.query('SELECT n FROM course_seq WHERE course_id = $1 FOR UPDATE', [courseId]);
+      const done = first();
+      await waiting(1);
+      const closing = closeCourse(service.sibling(), { courseId, expectedTree: '', closed: true, turn: 0 });
+      await waiting(2);
+      const again = repeat();
+      await waiting(3);
+      await holder.query('ROLLBACK');
+      holder.release();
+      expect(await closing).toMatchObject({ closed: true });
+      expect(idOf(await again)).toBe(idOf(await done));
+      await closeCourse(service.deps, { courseId, expectedTree: '', closed: false, turn: 0 });
+    }
   });
 
   it('leaves a repository without a flaw, with events that count without a gap', async () => {

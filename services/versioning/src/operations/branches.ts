@@ -49,7 +49,9 @@ export async function createBranch(deps: Deps, input: CreateBranchInput): Promis
   const { courseId, name, isProtected, metadata, createdBy, command } = input;
   return deps.store.write(async (tx) => {
     const { branch: main, states } = await tx.openBranch(courseId, '', [command]);
-    const [kept] = states;
+    // Before a course was closed the command may have been done, while this one waited for the course's lock.
+    const waited = main?.isClosed === true && states[0]?.state === 'fresh';
+    const [kept] = waited ? await tx.findCommands([command]) : states;
     if (kept?.state === 'done') return fromKept(kept.result);
     if (kept?.state === 'in_progress') throw new AppError('conflict', 'IN_PROGRESS', { retryAfterSeconds: 1 });
     if (kept?.state === 'reused') throw new AppError('unprocessable', 'IDEMPOTENCY_KEY_REUSED');

@@ -51,7 +51,12 @@ export async function commitGroup(deps: Deps, inputs: readonly CommitInput[]): P
     if (!outcomes.includes(null)) return outcomes as WriteOutcome[];
     const pool = new ObjectPool(tx.reads.objects(first.courseId));
     const opened = await openAt(deps, { tx, pool, branch }, first);
-    if ('outcome' in opened) return outcomes.map((outcome) => outcome ?? opened);
+    if ('outcome' in opened)
+      return orFirstResults(
+        tx,
+        keys,
+        outcomes.map((outcome) => outcome ?? opened),
+      );
     const results: CommandResult[] = [];
     for (const [i, input] of inputs.entries()) {
       if (outcomes[i]) continue;
@@ -67,15 +72,45 @@ export async function commitGroup(deps: Deps, inputs: readonly CommitInput[]): P
       // A branch is made for what is written to it: a refused change leaves none behind.
       const isFresh = (i: number): boolean => states[i]?.state === 'fresh';
       const isDone = outcomes.some((outcome, i) => outcome?.outcome === 'done' && isFresh(i));
-      if (!isDone) return outcomes as WriteOutcome[];
+      if (!isDone) return orFirstResults(tx, keys, outcomes as WriteOutcome[]);
       if (!(await tx.insertBranch(opened.branch, null, [])))
         return outcomes.map((outcome, i) => (isFresh(i) || !outcome ? { outcome: 'in_progress' } : outcome));
       // The insertion has taken the course's lock: what is read from here on is what it stays.
       if ((await tx.reads.course(first.courseId, ''))?.branch?.isClosed !== false)
         throw new AppError('conflict', 'COURSE_CLOSED');
     }
+    const told = await orFirstResults(tx, keys, outcomes as WriteOutcome[]);
     await opened.advance.write(results);
-    return outcomes as WriteOutcome[];
+    return told;
+  });
+}
+
+const REFUSED: ReadonlySet<WriteOutcome['outcome']> = new Set([
+  'stale',
+  'gone',
+  'taken',
+  'refused',
+  'missing',
+  'protected',
+  'closed',
+] as const);
+
+/**
+ * What was refused is looked up once more: its command may have been done while this transaction waited to begin, and may itself be why
+ * it is refused now.
+ */
+async function orFirstResults(
+  tx: WriteTx,
+  keys: readonly (CommandKey | null)[],
+  outcomes: readonly WriteOutcome[],
+): Promise<WriteOutcome[]> {
+  const refused = keys.map((key, i) => (REFUSED.has(outcomes[i]?.outcome ?? 'failed') ? key : null));
+  if (refused.every((key) => key === null)) return [...outcomes];
+  const states = await tx.findCommands(refused);
+  return outcomes.map((outcome, i) => {
+    const state = states[i];
+    if (state?.state === 'done') return { outcome: 'done', result: state.result as unknown as WriteResult };
+    return state?.state === 'reused' ? { outcome: 'key_reused' } : outcome;
   });
 }
 

@@ -136,6 +136,11 @@ export interface WriteTx {
     name: string,
     keys: readonly (CommandKey | null)[],
   ): Promise<{ readonly branch: Branch | null; readonly states: readonly CommandState[] }>;
+  /**
+   * What is known of commands by now. Who waits in `openBranch` for the course's lock has looked at the rows of commands before: one that
+   * was finished meanwhile seems fresh there, and is found here.
+   */
+  findCommands(keys: readonly (CommandKey | null)[]): Promise<readonly CommandState[]>;
   rememberCommands(results: readonly CommandResult[]): Promise<void>;
   /** False when it is there. The ref log of a course that was dropped goes on where it ended. */
   insertCourse(course: { courseId: string; defaultBranch: string; createdBy: string; at: Date }): Promise<boolean>;

@@ -25,6 +25,8 @@ interface CommandRow {
   result: Record<string, unknown> | null;
 }
 
+type FoundRow = Pick<CommandRow, 'n' | 'fingerprint' | 'result'>;
+
 /** What a writing transaction needs besides its connection; `onAdvance` hears of a change once it is committed. */
 export interface WriteContext {
   readonly reads: VersioningReads;
@@ -37,6 +39,7 @@ export function writeTx(sql: TxSql, { reads, outbox, onAdvance }: WriteContext):
   return {
     reads,
     openBranch: (courseId, name, keys) => openBranch(sql, courseId, name, keys),
+    findCommands: (keys) => findCommands(sql, keys),
     async rememberCommands(results) {
       if (results.length > 0) await sql.rows(writes.rememberCommands, [requestRows(results)]).catch(finishedMeanwhile);
     },
@@ -78,20 +81,16 @@ async function openBranch(
   name: string,
   keys: readonly (CommandKey | null)[],
 ): ReturnType<WriteTx['openBranch']> {
-  const asked = keys.flatMap((key, n) => (key ? [{ key, n }] : []));
-  const values = [asked.map(({ n }) => n), asked.map(({ key }) => key.actor), asked.map(({ key }) => key.id)];
+  const values = commandValues(keys);
   const [row] = await sql.rows<BranchRow & { commands: CommandRow[] | null }>(writes.openBranch, [
     courseId,
     name,
     ...values,
   ]);
   if (row) return { branch: toBranch(row), states: statesOf(keys, row.commands ?? []) };
-  if (asked.length === 0) return { branch: null, states: statesOf(keys, []) };
+  if (values[0].length === 0) return { branch: null, states: statesOf(keys, []) };
   const locks = await sql.rows<{ n: number; locked: boolean }>(writes.takeCommands, values);
-  const found = await sql.rows<{ n: number; fingerprint: string; result: Record<string, unknown> }>(
-    writes.findCommands,
-    values,
-  );
+  const found = await sql.rows<FoundRow>(writes.findCommands, values);
   const byKey = new Map(found.map((one) => [one.n, one]));
   const rows = locks.map(({ n, locked }) => ({
     n,
@@ -100,6 +99,20 @@ async function openBranch(
     result: byKey.get(n)?.result ?? null,
   }));
   return { branch: null, states: statesOf(keys, rows) };
+}
+
+async function findCommands(sql: TxSql, keys: readonly (CommandKey | null)[]): Promise<CommandState[]> {
+  const found = await sql.rows<FoundRow>(writes.findCommands, commandValues(keys));
+  return statesOf(
+    keys,
+    found.map((row) => ({ ...row, locked: true })),
+  );
+}
+
+/** The commands among keys, as statements take them: their places, actors and keys. */
+function commandValues(keys: readonly (CommandKey | null)[]): [number[], string[], string[]] {
+  const asked = keys.flatMap((key, n) => (key ? [{ key, n }] : []));
+  return [asked.map(({ n }) => n), asked.map(({ key }) => key.actor), asked.map(({ key }) => key.id)];
 }
 
 function statesOf(keys: readonly (CommandKey | null)[], rows: readonly CommandRow[]): CommandState[] {
