@@ -25,6 +25,7 @@ import {
   type ServiceDefinition,
 } from './rpc-definition.js';
 import { toStatus } from './rpc-errors.js';
+import { watchStandstill, type Standstill } from './standstill.js';
 import { contextFrom, inSpan, SpanKind } from './telemetry.js';
 
 type Handler<M extends MethodDefinition> = M['requestStream'] extends true
@@ -80,10 +81,11 @@ export function createRpcServer(options: RpcServerOptions): RpcServer {
   const health = new HealthImplementation({ '': 'NOT_SERVING' });
   health.addToServer(server);
   const underWay = new UnderWay();
+  const standstill = watchStandstill();
   for (const served of options.services) {
     const { definition } = served;
     const bound = Object.keys(definition.methods).map(
-      (key) => [key, bind(served, key, { ...options, underWay })] as const,
+      (key) => [key, bind(served, key, { ...options, underWay, standstill })] as const,
     );
     server.addService(toGrpcDefinition(definition), Object.fromEntries(bound));
   }
@@ -105,6 +107,7 @@ export function createRpcServer(options: RpcServerOptions): RpcServer {
       const timer = setTimeout(() => server.forceShutdown(), Math.max(0, until - Date.now()));
       await new Promise<void>((resolve) => server.tryShutdown(() => resolve()));
       clearTimeout(timer);
+      standstill.stop();
     },
   };
 }
@@ -145,7 +148,7 @@ class UnderWay {
   }
 }
 
-type Running = RpcServerOptions & { readonly underWay: UnderWay };
+type Running = RpcServerOptions & { readonly underWay: UnderWay; readonly standstill: Standstill };
 
 /** The one wrapper round every handler: grpc-js would let a rejected promise end the process. */
 function bind({ definition, callers, handlers }: Served, key: string, options: Running): UntypedHandleCall {
@@ -210,9 +213,10 @@ function guard<T>(
 async function guarded<T>(
   { name, callers }: Entry,
   call: AnyCall,
-  options: RpcServerOptions,
+  options: Running,
   work: (context: CallContext) => Promise<T>,
 ): Promise<T> {
+  const { standstill } = options;
   const started = performance.now();
   const headers = readHeaders(call.metadata);
   const attributes = {
@@ -230,6 +234,9 @@ async function guarded<T>(
         const actor = await options.verifier.verify(headers.token);
         if (!mayCall(actor, callers)) throw new AppError('permission_denied', 'FORBIDDEN', { method: name });
         const { signal, deadline, end } = lifeOf(call);
+        // A process that was paused reads calls that were given up long ago: what they ask for is not begun any more.
+        await standstill.takeBreath();
+        signal.throwIfAborted();
         return await work({ ...headers, actor, signal, deadline }).finally(end);
       },
       contextFrom(headers instanceof AppError ? undefined : headers.traceparent),

@@ -207,6 +207,16 @@ describe('two replicas of a service', () => {
     expect(two.begun).toBe(1);
   }, 40_000);
 
+  it('do not begin later what was given up while they hung', async () => {
+    one.signal('SIGSTOP');
+    const answers = await Promise.all(Array.from({ length: 20 }, () => ask('noted')));
+    expect(new Set(answers)).toEqual(new Set(['two']));
+    one.signal('SIGCONT');
+    await expectBothAnswer();
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    expect([one.begun, two.begun]).toEqual([0, 20]);
+  }, 40_000);
+
   it('are not taken for hung by a caller that stood still itself', async () => {
     const uploads = Promise.all([upload(1_000), upload(1_000)]);
     await eventually(() => expect([one.begun, two.begun]).toEqual([1, 1]));
