@@ -81,6 +81,7 @@ export class Supervisor {
 
   /** Starts a unit that was stopped; does nothing when it runs. */
   start(name) {
+    if (this.#closing) throw new Refusal('the system is stopping');
     const entry = this.#entry(name);
     entry.wanted = true;
     entry.row = 0;
@@ -174,6 +175,8 @@ export class Supervisor {
   #spawn(entry) {
     const { unit } = entry;
     if (!unit.program) return;
+    // Whoever is started by hand needs not be brought back as well.
+    clearTimeout(entry.timer);
     const { command, args, cwd, user } = unit.program;
     // By it a process can tell in its log when nobody watches over it any more.
     const env =

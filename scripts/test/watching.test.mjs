@@ -99,6 +99,38 @@ describe('a process that hangs', () => {
   });
 });
 
+describe('a process that is started by hand while it waits to be brought back', () => {
+  it('runs once', async () => {
+    const supervisor = new Supervisor({ folder });
+    const note = join(folder, 'starts');
+    const unit = answering(ports.catalog, `require('fs').appendFileSync(${JSON.stringify(note)}, process.pid + '\\n')`);
+    supervisor.add(unit);
+    await supervisor.ready('catalog');
+    const pid = supervisor.kill('catalog');
+    await eventually(() => supervisor.pid('catalog') === null);
+    supervisor.start('catalog');
+    await new Promise((resolve) => setTimeout(resolve, 1_500));
+    const started = readFileSync(note, 'utf8').trim().split('\n').map(Number);
+    expect(started).toHaveLength(2);
+    expect(started).toEqual([pid, supervisor.pid('catalog')]);
+    await supervisor.close();
+    expect(started.filter((one) => identify(one) !== null)).toEqual([]);
+  });
+
+  it('is not started while everything is being stopped', async () => {
+    const supervisor = new Supervisor({ folder });
+    supervisor.add(answering(ports.catalog));
+    const slow = "process.on('SIGTERM', () => setTimeout(() => process.exit(0), 500))";
+    supervisor.add({ ...answering(ports.content, slow), name: 'content' });
+    await Promise.all([supervisor.ready('catalog'), supervisor.ready('content')]);
+    const closing = supervisor.close();
+    await eventually(() => supervisor.pid('catalog') === null);
+    expect(() => supervisor.start('catalog')).toThrow('the system is stopping');
+    await closing;
+    expect(supervisor.pid('catalog')).toBeNull();
+  });
+});
+
 describe('data servers that hang', () => {
   it.each([['redis'], ['nats'], ['mongodb']])(
     '%s is brought back',
