@@ -47,6 +47,8 @@ export interface LeaseOptions {
   readonly logger: Logger;
   readonly everyMs?: number;
   readonly ttlMs?: number;
+  /** Called once nothing more is asked. */
+  readonly onStopped?: () => Promise<void>;
 }
 
 const [usualEveryMs, usualTtlMs] = [1_000, 3_000];
@@ -136,6 +138,7 @@ class PgLeases implements Leases {
     if (this.id !== undefined)
       await this.options.pool.query({ ...statements.leave, values: [this.id] }).catch(() => undefined);
     this.id = undefined;
+    await this.options.onStopped?.();
   }
 
   private async run(): Promise<void> {

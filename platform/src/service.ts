@@ -16,7 +16,7 @@ import { createRelay } from './relay.js';
 import { openChannel, type Channel } from './rpc-client.js';
 import { createRpcServer, type Served } from './rpc-server.js';
 import type { Part } from './run.js';
-import type { Database, DatabaseOf, TxSql } from './sql.js';
+import { openPool, type Database, type DatabaseOf, type TxSql } from './sql.js';
 import type { Subscription } from './subscription.js';
 import { startTelemetry } from './telemetry.js';
 
@@ -32,7 +32,7 @@ export interface Base {
   channel(peer: string, addresses: string): Channel;
   readonly channels: readonly Channel[];
   /** What only one replica may do at a time, and what the database is asked with each heartbeat. */
-  leases(pool: pg.Pool): Leases;
+  leases(): Leases;
 }
 
 /** Logger, keys, trace context and channels: first thing in a service's composition root. */
@@ -45,7 +45,11 @@ export async function createBase(name: string, config: ServiceConfig): Promise<B
     instance,
     config,
     logger,
-    leases: (pool) => createLeases({ pool, replica: instance, logger }),
+    leases() {
+      // A connection of its own: where all others wait for one lock, what this replica holds would be lost for want of a heartbeat.
+      const pool = openPool({ url: config.databaseUrl, maxConnections: 1, applicationName: `${name} leases` });
+      return createLeases({ pool, replica: instance, logger, onStopped: () => pool.end() });
+    },
     minter: await createTokenMinter(config.tokenKey),
     channels,
     channel(peer, addresses) {

@@ -31,7 +31,7 @@ export async function createService(config: CatalogConfig): Promise<Part[]> {
   const base = await createBase(config.name, config);
   const database = openDatabase({ url: config.databaseUrl, applicationName: config.name });
   const outbox = createOutbox();
-  const leases = base.leases(database.pool);
+  const leases = base.leases();
   const cache = openCache(config.redisUrl, config.name, base.logger, { database, leases });
   const versioning = base.channel('versioning', config.versioningAddress);
   const review = base.channel('review', config.reviewAddress);

@@ -57,7 +57,7 @@ export async function createService(config: Config): Promise<{ parts: Part[]; lo
     logger,
     pollMs: 0,
   });
-  const leases = base.leases(database.pool);
+  const leases = base.leases();
   leases.ask({
     name: 'imports',
     sql: `EXISTS (SELECT FROM "import" WHERE state = 'running' AND (lease_until IS NULL OR lease_until < now()))`,

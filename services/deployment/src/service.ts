@@ -25,7 +25,7 @@ export async function createService(config: DeploymentConfig): Promise<Part[]> {
     logger: base.logger,
   };
   const sync = synchroniser(deps);
-  const leases = base.leases(pool);
+  const leases = base.leases();
   // What a crash left, and what was put off.
   leases.ask({
     name: 'content_sync',

@@ -20,7 +20,7 @@ export async function createService(config: ReviewConfig): Promise<Part[]> {
     database,
     pool,
     outbox: createOutbox(),
-    leases: base.leases(pool),
+    leases: base.leases(),
     services: [
       reviewService({ reviews: reviewRows, sql: database }),
       eventSourceService(

@@ -33,7 +33,7 @@ export async function createService(
     pool: database.pool,
     commands: opsCommands(deps),
     outbox,
-    leases: base.leases(database.pool),
+    leases: base.leases(),
     services: [
       serve(VersioningServiceDefinition, callers, {
         ...writeRoutes(deps),
