@@ -135,6 +135,23 @@ describe('deleting a course', () => {
     expect(turns[1]).toBeGreaterThan(turns[0]!);
   });
 
+  it('that fails in its last step is undone at once', async () => {
+    const counted = gate();
+    const held = world.database.tx(async (sql) => {
+      const text = 'SELECT n FROM course_seq WHERE course_id = $1::uuid FOR UPDATE';
+      await sql.rows({ name: 'test_hold_counter', text }, [courseId]);
+      counted.open();
+      // Longer than anybody waits for a lock.
+      await sql.rows({ name: 'test_hold_on', text: 'SELECT pg_sleep(4.5)' });
+    });
+    await counted.opened;
+    await expect(
+      catalogOf(world).deleteCourse({ courseId, expectedTree: '' }, { ...owner, deadlineMs: 15_000 }),
+    ).rejects.toMatchObject({ kind: 'unavailable', reason: 'DATABASE_UNAVAILABLE' });
+    expect([isClosed, await isDeleted(), await intents()]).toEqual([false, false, 0]);
+    await held;
+  }, 20_000);
+
   it('waits for versioning with its intent while that is away', async () => {
     world.onClose = async () => {
       throw new AppError('unavailable', 'DATABASE_UNAVAILABLE');

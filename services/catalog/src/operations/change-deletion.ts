@@ -60,13 +60,21 @@ export async function changeDeletion(
     return { turn };
   });
   if ('known' in begun) return begun.known;
+  // When it cannot be settled at once, the intent stays for the sweeper. If the sweeper was there already, the repository refuses
+  // whatever of this comes later.
+  const settleNow = (): Promise<void> => settle(deps, { courseId: step.courseId, token }).catch(() => undefined);
   try {
     await setClosed(deps, { ...step, turn: begun.turn });
+  } catch (error) {
+    // Refused for good: nothing of it must stay. Anything else may have been done or not, and would hardly be undone now.
+    if (!isUnsure(error)) await settleNow();
+    throw error;
+  }
+  try {
     return await finish(deps, caller, step, token);
   } catch (error) {
-    // Refused for good: nothing of it must stay. Anything else may have been done or not; then, and when this cannot be undone at once
-    // either, the intent stays for the sweeper. If the sweeper was there already, the repository refuses whatever of this comes later.
-    if (!isUnsure(error)) await settle(deps, { courseId: step.courseId, token }).catch(() => undefined);
+    // Done or not, the registry knows; nobody shall wait for the sweeper until the repository agrees with it.
+    await settleNow();
     throw error;
   }
 }
