@@ -30,6 +30,8 @@ export class FakeServices implements Versioning, Catalog {
   readonly dropped: string[] = [];
   /** Versioning does not answer when something is to be dropped. */
   away = false;
+  /** Courses that are marked as deleted. */
+  readonly deleted = new Set<string>();
   /** What every graft is refused with. */
   refusal: AppError | undefined;
 
@@ -234,6 +236,10 @@ export class FakeServices implements Versioning, Catalog {
 
   async isRegistered(courseId: string): Promise<boolean> {
     return this.registered.has(courseId);
+  }
+
+  async isDeleted(courseId: string): Promise<boolean> {
+    return this.deleted.has(courseId);
   }
 
   async registerCourse({ courseId, owner }: { courseId: string; owner: string }): Promise<void> {

@@ -11,12 +11,14 @@ import { newId, toHash } from '@coursewright/platform/ids';
 import { createLogger } from '@coursewright/platform/logger';
 import { createOutbox } from '@coursewright/platform/outbox';
 import { openDatabase, type PgDatabase } from '@coursewright/platform/sql';
+import { eventually } from '@coursewright/platform/testing/eventually';
 import { createTestDatabase, testServers, type TestDatabase } from '@coursewright/platform/testing/servers';
 import { openWorkers } from '@coursewright/platform/workers';
 import { createBodyWork } from '../src/operations/body-work.js';
 import { MongoClient } from 'mongodb';
 import { emptyReport, ImportBook } from '../src/domain/import-report.js';
 import { dropImport, forgetFailedImports, type DropDeps } from '../src/operations/drop-imports.js';
+import { createImportRunner } from '../src/operations/import-runner.js';
 import type { ImportJob, Imports } from '../src/operations/ports.js';
 import { runImport, type ImportDeps } from '../src/operations/run-import.js';
 import { createFiles } from '../src/store/files.js';
@@ -76,6 +78,37 @@ afterAll(async () => {
   await client.db().dropDatabase();
   await client.close();
   await rm(folder, { recursive: true });
+});
+
+describe('an import into a course that takes no writes', () => {
+  it('waits while nobody has deleted the course, and fails when somebody has', async () => {
+    for (const isDeleted of [false, true]) {
+      fakes = new FakeServices();
+      const courseId = newId();
+      fakes.addLesson(courseId, newId());
+      fakes.refusal = new AppError('conflict', 'COURSE_CLOSED');
+      const all = { ...deps(), newId, logger: createLogger('test', 'silent') };
+      const id = newId();
+      await all.spool.write(id, streamOf(await bigCourse(1)), 1e9);
+      const spoolId = await all.spool.id();
+      await imports.create(
+        newImport({ id, courseId, newCourse: false, startedBy: { sub: 'ann' }, spoolId }),
+        author,
+        undefined,
+      );
+      const runner = createImportRunner({ ...all, retryMs: 20, pollMs: 20 });
+      await runner.start?.();
+      await eventually(async () => expect((await imports.find(id))?.token).toBeGreaterThan(2));
+      expect(await imports.find(id)).toMatchObject({ state: 'running', error: null });
+      if (isDeleted) fakes.deleted.add(courseId);
+      else fakes.refusal = undefined;
+      await eventually(async () => expect((await imports.find(id))?.state).not.toBe('running'));
+      expect(await imports.find(id)).toMatchObject(
+        isDeleted ? { state: 'failed', error: { reason: 'COURSE_CLOSED' } } : { state: 'done', error: null },
+      );
+      await runner.stop?.();
+    }
+  });
 });
 
 describe('an import that dies', () => {

@@ -167,7 +167,7 @@ async function giveBack(
     deps.logger.warn(what, 'an import goes on in another attempt');
     return;
   }
-  if (isTransient(known) || known.reason === 'IN_PROGRESS') {
+  if (isTransient(known) || known.reason === 'IN_PROGRESS' || (await mayOpenAgain(deps, job, known))) {
     deps.logger.warn(what, 'import waits');
     await release(deps, job, delayOf(known, deps.retryMs ?? RETRY_MS), stopping);
     return;
@@ -180,6 +180,12 @@ async function giveBack(
     return;
   await deps.spool.remove(job.id);
   await dropNow(deps, job);
+}
+
+/** A course takes no writes from when its deletion is asked for; until it is marked as deleted that may still come to nothing. */
+async function mayOpenAgain({ catalog }: RunnerDeps, job: ImportJob, { reason }: AppError): Promise<boolean> {
+  if (reason !== 'COURSE_CLOSED') return false;
+  return !(await catalog.isDeleted(job.courseId, { person: job.startedBy }).catch(() => false));
 }
 
 /** Says that an attempt waits, again while the database is what it waits for. */

@@ -134,6 +134,8 @@ export interface Catalog {
   rolesOn(courseId: string, subject: string, as: As): Promise<readonly string[]>;
   /** Whether there is a registry row of a course, be it marked as deleted. */
   isRegistered(courseId: string, as: As): Promise<boolean>;
+  /** Whether a course is marked as deleted. One that takes no writes and is not may be about to be, or not after all. */
+  isDeleted(courseId: string, as: As): Promise<boolean>;
 }
 
 /** Cache of rendered pages; when it is away every page is rendered. */

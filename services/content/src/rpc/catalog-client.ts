@@ -19,5 +19,8 @@ export function createCatalogClient(channel: Channel, minter: TokenMinter): Cata
       const { exists, deleted } = await client.getAccess({ courseId, subject: '' }, await optionsFor(minter, as));
       return exists || deleted;
     },
+    async isDeleted(courseId, as) {
+      return (await client.getAccess({ courseId, subject: '' }, await optionsFor(minter, as))).deleted;
+    },
   };
 }
