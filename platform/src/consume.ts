@@ -67,7 +67,11 @@ class PartitionedConsumer implements EventConsumer {
       setInterval(() => void this.look(), lookEveryMs),
     ];
     const names = PARTITIONS.map((partition) => `events ${source} ${consumer} ${partition}`);
-    this.share = leases.share(names, (lease) => this.follow(lease.name.slice(-1), lease));
+    this.share = leases.share(
+      names,
+      (lease) => this.follow(lease.name.slice(-1), lease),
+      () => nats.isAtHand(),
+    );
     // A server that comes back after a restart has no durables.
     nats.onUp(() => void this.look());
   }

@@ -1,5 +1,6 @@
 import type pg from 'pg';
 import { newId } from './ids.js';
+import { partIn, portionOf, type SharedLeases } from './lease-shares.js';
 import { beatStatement, leaseStatements as statements, type BeatRow, type Question } from './lease-statements.js';
 import type { Logger } from './logger.js';
 import { gauge } from './metrics.js';
@@ -31,9 +32,9 @@ export interface Share {
 export interface Leases extends Part {
   /**
    * Does work under each of these leases whenever this replica holds it. They are spread evenly over the living replicas that share them;
-   * work that ends by itself is begun anew.
+   * work that ends by itself is begun anew. Who is not able to do it just now (`isAble`) leaves it to those who are, while there are any.
    */
-  share(names: readonly string[], work: LeasedWork): Share;
+  share(names: readonly string[], work: LeasedWork, isAble?: () => boolean): Share;
   /** Asks the database something with each heartbeat, so that nothing else has to look again and again. Before the start only. */
   ask(question: Question): void;
   start(): Promise<void>;
@@ -57,8 +58,7 @@ const marginShare = 1 / 6;
 const againMs = 500;
 const held = gauge('leases_held', 'Leases that this process holds', []);
 
-interface Group {
-  readonly names: readonly string[];
+interface Group extends SharedLeases {
   readonly work: LeasedWork;
   isStopped: boolean;
 }
@@ -109,8 +109,8 @@ class PgLeases implements Leases {
     this.questions.push(question);
   }
 
-  share(names: readonly string[], work: LeasedWork): Share {
-    const group: Group = { names, work, isStopped: false };
+  share(names: readonly string[], work: LeasedWork, isAble = () => true): Share {
+    const group: Group = { names, work, isAble, isStopped: false };
     this.groups.push(group);
     this.beatSoon();
     return {
@@ -176,7 +176,7 @@ class PgLeases implements Leases {
     const { rows } = await this.options.pool.query<BeatRow>({
       ...beatStatement(this.questions),
       ...this.patience,
-      values: [this.id, this.ttlMs, this.groups.map(workOf)],
+      values: [this.id, this.ttlMs, this.groups.map(partIn)],
     });
     const row = rows[0] as BeatRow;
     // An answer that comes too late does not bring back what was lost meanwhile.
@@ -223,17 +223,14 @@ class PgLeases implements Leases {
     const holders = new Map(row.leases);
     const wanted = new Map<string, Group>();
     for (const group of this.groups) {
-      const among = row.others.filter(([, , works]) => works.includes(workOf(group)));
-      const living = [...among, [id, this.options.replica] as const].sort(byName);
-      const place = living.findIndex(([other]) => other === id);
-      const offset = [...workOf(group)].reduce((sum, letter) => sum + letter.charCodeAt(0), 0);
-      group.names.forEach((name, i) => {
-        const isOurs = (i + offset) % living.length === place;
+      const portion = portionOf(group, { id, name: this.options.replica }, row.others);
+      for (const name of group.names) {
+        const isOurs = portion.has(name);
         const holding = this.holdings.get(name);
         if (holding && !isOurs) holding.aborter.abort();
         const isFree = !others.has(holders.get(name) ?? '');
         if (isOurs && isFree && !holding) wanted.set(name, group);
-      });
+      }
     }
     if (wanted.size === 0 || this.stopping) return;
     const names = [...wanted.keys()].sort();
@@ -286,14 +283,4 @@ class PgLeases implements Leases {
   private dropAll(): void {
     for (const { aborter } of this.holdings.values()) aborter.abort();
   }
-}
-
-/** What replicas call a group of leases among themselves. */
-const workOf = (group: Group): string => group.names[0] ?? '';
-
-type Named = readonly [id: string, name: string, ...rest: unknown[]];
-
-function byName([a, nameA]: Named, [b, nameB]: Named): number {
-  const [left, right] = nameA === nameB ? [a, b] : [nameA, nameB];
-  return left < right ? -1 : 1;
 }

@@ -17,10 +17,15 @@ export interface Nats {
   /** Resolves at the first connection. */
   readonly connected: Promise<NatsConnection>;
   isUp(): boolean;
+  /** False once the connection has been away for some seconds: then another replica may have one. */
+  isAtHand(): boolean;
   /** Calls back at the first connection and after each reconnect. */
   onUp(listener: () => void): void;
   close(): Promise<void>;
 }
+
+/** A server that is started anew is back within this time: then nothing is handed over. */
+const awayMs = 2_000;
 
 /** Where to connect and as whom. The client looks for no user in an address. */
 function serverOf(url: string, name: string): ConnectionOptions {
@@ -39,6 +44,7 @@ function serverOf(url: string, name: string): ConnectionOptions {
 /** Connects in the background and never gives up. `url` may name user and password; they are told to nobody but the server. */
 export function openNats(url: string, name: string, logger: Logger): Nats {
   let up = false;
+  let awaySince = performance.now();
   let closed = false;
   const listeners: (() => void)[] = [];
   const rise = (): void => {
@@ -62,6 +68,7 @@ export function openNats(url: string, name: string, logger: Logger): Nats {
     rise();
     void watch(connection, rise, () => {
       if (up && !closed) logger.warn('NATS is away; events wait in the outbox');
+      if (up) awaySince = performance.now();
       up = false;
     });
     return connection;
@@ -70,6 +77,7 @@ export function openNats(url: string, name: string, logger: Logger): Nats {
   return {
     connected,
     isUp: () => up,
+    isAtHand: () => up || performance.now() - awaySince < awayMs,
     onUp(listener) {
       listeners.push(listener);
       if (up) listener();

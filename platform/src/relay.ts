@@ -76,7 +76,12 @@ class PgRelay implements Relay {
   }
 
   async start(): Promise<void> {
-    this.share = this.options.leases.share([`relay ${this.options.source}`], (lease) => this.lead(lease));
+    const { leases, nats, source } = this.options;
+    this.share = leases.share(
+      [`relay ${source}`],
+      (lease) => this.lead(lease),
+      () => nats.isAtHand(),
+    );
   }
 
   async stop(): Promise<void> {

@@ -166,6 +166,32 @@ describe('leases of a process', () => {
     await pool.end();
   });
 
+  it('go to who is able to do the work, and are shared when nobody is', async () => {
+    const able = [true, true];
+    const names = ['a', 'b', 'c', 'd'];
+    const held: string[][] = [[], []];
+    const both = [0, 1].map((n) => {
+      const leases = createLeases({ pool: database.pool, replica: `r${n}`, logger, everyMs: 50, ttlMs: 600 });
+      open.push(leases);
+      const work = async (lease: Lease): Promise<void> => {
+        held[n]!.push(lease.name);
+        await untilEnd(lease);
+        held[n] = held[n]!.filter((name) => name !== lease.name);
+      };
+      leases.share(names, work, () => able[n]!);
+      return leases;
+    });
+    await Promise.all(both.map((leases) => leases.start()));
+    const counts = (): number[] => held.map((those) => those.length);
+    await eventually(async () => expect(counts()).toEqual([2, 2]), 3_000);
+    able[0] = false;
+    await eventually(async () => expect(counts()).toEqual([0, 4]), 3_000);
+    able[1] = false;
+    await eventually(async () => expect(counts()).toEqual([2, 2]), 3_000);
+    able[0] = true;
+    await eventually(async () => expect(counts()).toEqual([4, 0]), 3_000);
+  });
+
   it('cost an idle replica one statement a heartbeat, which answers whatever was asked', async () => {
     const pool = openPool({ url: home.url, maxConnections: 2 });
     const real = pool.query.bind(pool) as (...args: unknown[]) => Promise<unknown>;
