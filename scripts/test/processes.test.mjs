@@ -1,4 +1,4 @@
-import { spawn } from 'node:child_process';
+import { fork, spawn } from 'node:child_process';
 import { createPublicKey, verify } from 'node:crypto';
 import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -75,6 +75,32 @@ describe('a lock', () => {
     release();
     expect(tryLock(file)).not.toBeNull();
   });
+
+  it.each([['is free'], ['a dead one has left']])(
+    'is never given to two who ask in the same moment when it %s',
+    async (what) => {
+      const file = join(folder, 'a.lock');
+      const source = `import { tryLock } from ${JSON.stringify(new URL('../lib/lock.mjs', import.meta.url).href)};
+        process.on('message', (at) => {
+          while (Date.now() < at);
+          process.send(tryLock(${JSON.stringify(file)}) !== null);
+        });`;
+      const asker = join(folder, 'asker.mjs');
+      writeFileSync(asker, source);
+      const askers = [fork(asker), fork(asker)];
+      const answers = [];
+      for (let round = 0; round < 60; round++) {
+        rmSync(file, { force: true });
+        if (what !== 'is free') writeFileSync(file, JSON.stringify({ pid: 1, started: 'never' }));
+        const at = Date.now() + 5;
+        const both = askers.map((one) => new Promise((resolve) => one.once('message', resolve).send(at)));
+        answers.push((await Promise.all(both)).filter(Boolean).length);
+      }
+      for (const one of askers) one.kill();
+      expect(answers).toEqual(answers.map(() => 1));
+    },
+    20_000,
+  );
 });
 
 describe('the supervisor', () => {
