@@ -12,7 +12,7 @@ import {
 import { awayError, fromStatus } from './rpc-errors.js';
 import type { Replica } from './rpc-replica.js';
 import { Replicas } from './rpc-replicas.js';
-import { maySucceedLater, nextReplica, withRetries, type Peer, type Tried } from './rpc-retries.js';
+import { anotherMay, maySucceedLater, nextReplica, withRetries, type Peer, type Tried } from './rpc-retries.js';
 import { inSpan, SpanKind } from './telemetry.js';
 
 /** On whose behalf a call goes out, and how long it may take. */
@@ -193,6 +193,7 @@ async function* streamed(
   let begun = false;
   for (let tries = 0; ; tries += 1) {
     const replica = await nextReplica(call);
+    const since = performance.now();
     try {
       if (replica === undefined) throw awayError(call.peer);
       for await (const message of readStream(open(replica), call, replica)) {
@@ -201,7 +202,9 @@ async function* streamed(
       }
       return;
     } catch (error) {
-      if (begun || !(await maySucceedLater(call, error, tries))) throw error;
+      if (begun) throw error;
+      if (anotherMay(call, replica, error, since)) continue;
+      if (!(await maySucceedLater(call, error, tries))) throw error;
     }
   }
 }

@@ -23,6 +23,8 @@ export interface Owner {
 const tickMs = 400;
 /** After so many ticks without an answer a replica is taken for hung: within 2 s, or within 3.2 s while there is no other to go to. */
 const missesAllowed = { withOthers: 3, alone: 6 };
+/** How long a replica that cannot reach its stores is spared, while another may reach them. */
+const restMs = 2_000;
 const check = '/grpc.health.v1.Health/Check';
 const nothing = (): Buffer => Buffer.alloc(0);
 
@@ -31,6 +33,7 @@ export class Replica {
   /** It has said that it stops: it gets calls only while no other answers. Forgotten with the connection. */
   isLeaving = false;
   isListed = true;
+  private restsUntil = -Infinity;
   private current: Client;
   private readonly calls = new Set<() => void>();
   private timer: NodeJS.Timeout | undefined;
@@ -64,7 +67,7 @@ export class Replica {
     }
     return () => {
       this.calls.delete(giveUp);
-      if (this.calls.size === 0) this.rest();
+      if (this.calls.size === 0) this.endTicks();
     };
   }
 
@@ -73,12 +76,22 @@ export class Replica {
     this.hasSpoken = true;
   }
 
+  /** Whether it has just said that it cannot reach its stores: it gets calls only while no other could do better. */
+  get isResting(): boolean {
+    return performance.now() < this.restsUntil;
+  }
+
+  /** It cannot reach its stores: others are asked for a while. */
+  rest(): void {
+    this.restsUntil = performance.now() + restMs;
+  }
+
   close(): void {
-    this.rest();
+    this.endTicks();
     this.current.close();
   }
 
-  private rest(): void {
+  private endTicks(): void {
     clearTimeout(this.timer);
     this.timer = undefined;
   }
@@ -136,7 +149,7 @@ export class Replica {
   private giveUp(): void {
     const [old, calls] = [this.current, [...this.calls]];
     this.calls.clear();
-    this.rest();
+    this.endTicks();
     this.isAsked = false;
     this.isLeaving = false;
     this.current = this.connect();

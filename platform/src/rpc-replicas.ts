@@ -55,6 +55,8 @@ export async function placesOf(
   return { places: found.flat(), complete: found.every((places) => places.length > 0) };
 }
 
+const isFit = ({ isLeaving, isResting }: Replica): boolean => !isLeaving && !isResting;
+
 /** All replicas of a peer, and which of them gets the next call. */
 export class Replicas {
   private readonly known = new Map<string, Replica>();
@@ -112,6 +114,11 @@ export class Replicas {
     });
   }
 
+  /** Whether there is a replica of which nothing is known against it. */
+  hasFit(): boolean {
+    return [...this.known.values()].some((replica) => replica.state === State.READY && isFit(replica));
+  }
+
   close(): void {
     this.isClosed = true;
     clearTimeout(this.timer);
@@ -123,8 +130,9 @@ export class Replicas {
   private best(): Replica | 'away' | undefined {
     const listed = [...this.known.values()].filter(({ isListed }) => isListed);
     const standing = listed.filter(({ state }) => state === State.READY);
+    const fit = standing.filter(isFit);
     const staying = standing.filter(({ isLeaving }) => !isLeaving);
-    const from = staying.length > 0 ? staying : standing;
+    const from = [fit, staying].find((some) => some.length > 0) ?? standing;
     if (from.length > 0) return from[this.turn++ % from.length]!;
     const noneThere = this.hasLooked && listed.every(({ state }) => state === State.TRANSIENT_FAILURE);
     return this.isClosed || noneThere ? 'away' : undefined;

@@ -62,14 +62,29 @@ function meetsItself(error: unknown, tries: number): boolean {
   return tries > 0 && error instanceof AppError && error.reason === 'IN_PROGRESS';
 }
 
+/** What a replica answers that cannot reach a store; another one may, and if none can that is soon known of all. */
+const lacksStore = new Set(['DATABASE_UNAVAILABLE', 'BODY_STORE_UNAVAILABLE']);
+/** A store that is away is known at once. What took longer has waited there, for a lock perhaps, and would wait again. */
+const atOnceMs = 1_000;
+
+/** Notes that a replica could not reach a store. Resolves to whether the call may be sent to another one instead. */
+export function anotherMay(call: Tried, replica: Replica | undefined, error: unknown, since: number): boolean {
+  if (replica === undefined || !(error instanceof AppError && lacksStore.has(error.reason))) return false;
+  replica.rest();
+  const isKnown = performance.now() - since < atOnceMs;
+  return call.repeatable && isKnown && call.replicas.hasFit() && !call.options.call?.signal?.aborted;
+}
+
 /** Tries a call until it has an answer or there shall be no further try. */
 export async function withRetries<T>(call: Tried, attempt: (replica: Replica) => Promise<T>): Promise<T> {
   for (let tries = 0; ; tries += 1) {
     const replica = await nextReplica(call);
+    const since = performance.now();
     try {
       if (replica === undefined) throw awayError(call.peer);
       return await attempt(replica);
     } catch (error) {
+      if (anotherMay(call, replica, error, since)) continue;
       if (await maySucceedLater(call, error, tries)) continue;
       throw meetsItself(error, tries) ? awayError(call.peer, error) : error;
     }

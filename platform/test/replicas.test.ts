@@ -207,6 +207,20 @@ describe('two replicas of a service', () => {
     expect(two.begun).toBe(1);
   }, 40_000);
 
+  it('answer for each other when one cannot reach its database, and say so when none can', async () => {
+    const calls = under(() => ask('without one'));
+    await eventually(() => expect(calls.answers.length).toBeGreaterThan(200));
+    await calls.end();
+    expect(calls.errors).toEqual([]);
+    expect(new Set(calls.answers.map(({ by }) => by))).toEqual(new Set(['two']));
+    const none = await Promise.allSettled(Array.from({ length: 20 }, () => ask('without one, two')));
+    expect(new Set(none.map((it) => it.status === 'rejected' && (it.reason as { reason: string }).reason))).toEqual(
+      new Set(['DATABASE_UNAVAILABLE']),
+    );
+    await new Promise((resolve) => setTimeout(resolve, 2_100));
+    await expectBothAnswer();
+  });
+
   it('do not begin later what was given up while they hung', async () => {
     one.signal('SIGSTOP');
     const answers = await Promise.all(Array.from({ length: 20 }, () => ask('noted')));

@@ -23,6 +23,11 @@ const never = async (): Promise<never> => {
 /** As long as the caller asks, in milliseconds. */
 const wait = (ms: string): Promise<void> => new Promise((resolve) => setTimeout(resolve, Number(ms)));
 
+/** Throws in the replicas that are named, as without their database. */
+function away(names: string): void {
+  if (names.includes(setup.name)) throw new AppError('unavailable', 'DATABASE_UNAVAILABLE', { retryAfterSeconds: 2 });
+}
+
 let refusedUntil: number | undefined;
 
 /** `one` takes long, as if a call of its own further on did; `two` meets that call for so many milliseconds. */
@@ -68,6 +73,7 @@ const server = createRpcServer({
     serve(RequestServiceDefinition, anyone(RequestServiceDefinition), {
       async recall({ fingerprint }) {
         if (fingerprint === 'noted') process.send?.({ begun: setup.name });
+        else if (fingerprint.startsWith('without ')) away(fingerprint.slice('without '.length));
         else if (fingerprint.startsWith('meet ')) await meet(Number(fingerprint.slice('meet '.length)));
         else await wait(fingerprint);
         return { outcome: RecallOutcome.DONE, result: { name: setup.name } };
