@@ -14,18 +14,18 @@ const workOf = ({ names }: SharedLeases): string => names[0] ?? '';
 const said = (shared: SharedLeases, isAble: boolean): string => (isAble ? '' : 'unable ') + workOf(shared);
 
 /**
- * Which of them fall to a replica: those that are able to do the work, ordered by name, take them in turn. Who is not able gets none
- * while anybody is; when nobody is, all share them as ever.
+ * Which of them fall to a replica: those that are able to do the work, ordered by name, take them in turn. Undefined for who is not able
+ * while another is; when nobody is, all share them as ever.
  */
 export function portionOf(
   shared: SharedLeases,
   self: { readonly id: string; readonly name: string },
   others: BeatRow['others'],
-): ReadonlySet<string> {
+): ReadonlySet<string> | undefined {
   const isAble = shared.isAble();
   const those = (able: boolean): BeatRow['others'] =>
     others.filter(([, , works]) => works.includes(said(shared, able)));
-  if (!isAble && those(true).length > 0) return new Set();
+  if (!isAble && those(true).length > 0) return undefined;
   const living = [...those(isAble), [self.id, self.name] as const].sort(byName);
   const place = living.findIndex(([id]) => id === self.id);
   const offset = [...workOf(shared)].reduce((sum, letter) => sum + letter.charCodeAt(0), 0);

@@ -56,10 +56,14 @@ const [usualEveryMs, usualTtlMs] = [1_000, 3_000];
 /** This much sooner than the database a holder takes its leases for lost. */
 const marginShare = 1 / 6;
 const againMs = 500;
+/** So many heartbeats in a row another has to be better off before it gets what is held here. */
+const beatsOutdone = 3;
 const held = gauge('leases_held', 'Leases that this process holds', []);
 
 interface Group extends SharedLeases {
   readonly work: LeasedWork;
+  /** How many heartbeats in a row another one was able to do it, and this one was not. */
+  outdone: number;
   isStopped: boolean;
 }
 
@@ -110,7 +114,7 @@ class PgLeases implements Leases {
   }
 
   share(names: readonly string[], work: LeasedWork, isAble = () => true): Share {
-    const group: Group = { names, work, isAble, isStopped: false };
+    const group: Group = { names, work, isAble, outdone: 0, isStopped: false };
     this.groups.push(group);
     this.beatSoon();
     return {
@@ -224,8 +228,11 @@ class PgLeases implements Leases {
     const wanted = new Map<string, Group>();
     for (const group of this.groups) {
       const portion = portionOf(group, { id, name: this.options.replica }, row.others);
+      group.outdone = portion === undefined ? group.outdone + 1 : 0;
+      // After an outage that met all another may be ahead by a moment: nothing is moved about for that.
+      if (group.outdone > 0 && group.outdone < beatsOutdone) continue;
       for (const name of group.names) {
-        const isOurs = portion.has(name);
+        const isOurs = portion?.has(name) ?? false;
         const holding = this.holdings.get(name);
         if (holding && !isOurs) holding.aborter.abort();
         const isFree = !others.has(holders.get(name) ?? '');

@@ -17,7 +17,7 @@ export interface Nats {
   /** Resolves at the first connection. */
   readonly connected: Promise<NatsConnection>;
   isUp(): boolean;
-  /** False once the connection has been away for some seconds: then another replica may have one. */
+  /** False once the connection has been away for a second: then another replica may have one. */
   isAtHand(): boolean;
   /** Calls back at the first connection and after each reconnect. */
   onUp(listener: () => void): void;
@@ -25,7 +25,7 @@ export interface Nats {
 }
 
 /** A server that is started anew is back within this time: then nothing is handed over. */
-const awayMs = 2_000;
+const awayMs = 1_000;
 
 /** Where to connect and as whom. The client looks for no user in an address. */
 function serverOf(url: string, name: string): ConnectionOptions {
