@@ -26,7 +26,8 @@ function canonical(value: unknown): string {
 
 /** All bodies of a course, read from MongoDB itself. */
 export async function readBodies(mongodb: string, course: string): Promise<StoredBody[]> {
-  const client = await MongoClient.connect(mongodb, { serverSelectionTimeoutMS: 5_000 });
+  // What is slow here is the machine: a check that gives up sooner would take that for a loss.
+  const client = await MongoClient.connect(mongodb, { serverSelectionTimeoutMS: 30_000 });
   try {
     const rows = client
       .db()

@@ -56,8 +56,11 @@ const [usualEveryMs, usualTtlMs] = [1_000, 3_000];
 /** This much sooner than the database a holder takes its leases for lost. */
 const marginShare = 1 / 6;
 const againMs = 500;
-/** So many heartbeats in a row another has to be better off before it gets what is held here. */
-const beatsOutdone = 3;
+/**
+ * So many heartbeats in a row another has to be better off before it gets what is held here. An outage of NATS that meets all is noticed
+ * by each at its own moment, up to one interval of pings (10 s) apart.
+ */
+const beatsOutdone = 12;
 const held = gauge('leases_held', 'Leases that this process holds', []);
 
 interface Group extends SharedLeases {

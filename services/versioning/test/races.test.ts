@@ -229,7 +229,7 @@ describe('P3: no lost update', () => {
     const branch = { ...made, command: command() };
     const sibling = service.sibling();
     const idOf = (told: WriteOutcome | BranchView | undefined): string =>
-      told && 'name' in told ? told.id : told?.outcome === 'done' ? told.result.commit : 'nothing was done';
+      told && 'id' in told ? told.id : told?.outcome === 'done' ? told.result.commit : 'nothing was done';
     for (const [first, repeat] of [
       [() => queues[0]?.commit(save), () => queues[1]?.commit(save)],
       [() => createBranch(service.deps, branch), () => createBranch(sibling, branch)],
