@@ -88,7 +88,7 @@ describe('answer fields', () => {
       `<problem url_name="p"><ul><li>Sky: <optionresponse><optioninput options="('blue','red')" correct="blue"/></optionresponse></li><li>Grass</li></ul></problem>`,
     );
     expect(seen(read)['problem/p']).toBe(
-      '<div><ul><li>Sky: <span data-field="1">[1] ______</span></li><li>Grass</li></ul></div><ul><li>blue</li><li>red</li></ul>',
+      '<div><ul><li>Sky: <span data-field="1">[1] ______</span></li><li>Grass</li></ul></div><div><p>[1]</p></div><ul><li>blue</li><li>red</li></ul>',
     );
   });
 
@@ -101,12 +101,22 @@ describe('answer fields', () => {
     );
   });
 
-  it('are no more than questions where they stand by themselves', async () => {
+  it('are said of what stands behind them, and of several in one table the number', async () => {
+    const read = await withBlocks(
+      '<problem url_name="p"><customresponse><table><tr><td><textline trailing_text=" dx"/></td></tr></table></customresponse></problem>',
+    );
+    expect(seen(read)['problem/p']).toContain('<td><span data-field="1">[1] ______</span> dx</td>');
+  });
+
+  it('follow the text where they stand by themselves', async () => {
     const read = await withBlocks(
       '<problem url_name="p"><div class="x"><p>One?</p><stringresponse answer="a"><textline/></stringresponse></div></problem>',
     );
     expect(nodeAt(read, 'vertical/l').content?.exercises).toMatchObject([
-      { instructions: { html: '<p>One?</p>' }, content: { questions: [{ type: 'short-text', html: '' }] } },
+      {
+        instructions: { html: '<p>One?</p>' },
+        content: { questions: [{ type: 'short-text', html: '<p><span data-field="1">[1] ______</span></p>' }] },
+      },
     ]);
   });
 });
@@ -132,6 +142,11 @@ describe('what is hidden until it is clicked', () => {
       '<style>.tip, #t2 { color: red; display: none }</style><p class="tip">x</p><p id="t2">y</p>',
       '<details><summary>Show</summary><p>x</p></details><details><summary>Show</summary><p id="part-t2">y</p></details>',
     ],
+    ['<div style="height: 0px;">x</div>', '<details><summary>Show</summary><div>x</div></details>'],
+    [
+      '<style>.b {overflow: hidden; max-height: 0}</style><p class="b">x</p>',
+      '<details><summary>Show</summary><p>x</p></details>',
+    ],
     ['<ul><li style="display:none">x</li></ul>', '<ul><li><details><summary>Show</summary>x</details></li></ul>'],
     [
       '<table><tr style="display:none"><td>x</td></tr></table>',
@@ -142,9 +157,9 @@ describe('what is hidden until it is clicked', () => {
   });
 
   it('is nothing that is shown', () => {
-    expect(renderText('<p style="display:block" class="hidden-gems">x</p><p aria-hidden="true">y</p>')).toBe(
-      '<p>x</p><p>y</p>',
-    );
+    expect(
+      renderText('<p style="display:block; line-height: 0.9" class="hidden-gems">x</p><p style="height: 0.5em">y</p>'),
+    ).toBe('<p>x</p><p>y</p>');
   });
 });
 
@@ -244,6 +259,15 @@ describe('files of a course', () => {
     const hash = part?.kind === 'file' ? part.file.hash : 'none';
     expect(seen(read)['html/h']).toContain(`"/api/assets/${hash}"`);
     expect(said(read, 'html/h')).toEqual([]);
+  });
+
+  it('are not taken for parts of other addresses', async () => {
+    const urls = ['https://e.org/static/images_c.png', 'https://studio.edx.org/c4x/edX/DemoX/asset/images_c.png'];
+    const read = await withBlocks(
+      `<html url_name="h">${urls.map((url) => `<img src="${url}"/>`).join('')}</html>`,
+      files,
+    );
+    for (const url of urls) expect(seen(read)['html/h']).toContain(`src="${url}"`);
   });
 
   it('are named when they are not there, and the link stays', async () => {

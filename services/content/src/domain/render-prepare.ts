@@ -31,7 +31,12 @@ const ROWS = new Set(['tr', 'tbody', 'thead', 'tfoot']);
 /** Classes by which common style sheets hide something until a script shows it. */
 const HIDING_CLASSES = ['hidden', 'hide', 'is-hidden', 'd-none', 'collapse'];
 const MOST_RULES = 200;
-const HIDING_RULE = /([^{}]{1,500})\{[^{}]{0,2000}?(?:display\s*:\s*none|visibility\s*:\s*hidden)/gi;
+/** What hides an element by its style: nothing to see of it, or no height. */
+const HIDDEN =
+  '(?:display\\s*:\\s*none|visibility\\s*:\\s*hidden|(?:max-)?height\\s*:\\s*0(?:px|%|r?em)?\\s*(?:[;!}]|$))';
+const HIDING_STYLE = new RegExp(`(?:^|[;\\s])${HIDDEN}`, 'i');
+/** Characters of a rule that are looked at. */
+const MOST_OF_RULE = 2000;
 const LANGUAGES = new Set(
   (
     'bash c cpp csharp css diff go haskell html java javascript json julia kotlin latex lua makefile matlab ocaml octave perl php python r ruby ' +
@@ -165,15 +170,21 @@ function languageOf(classes: string): string | undefined {
 function hides(name: string, { style, hidden, class: classes, id }: Attributes, hiding: ReadonlySet<string>): boolean {
   if (name === 'script' || name === 'style' || name === 'input') return false;
   if (hidden !== undefined && hidden.toLowerCase() !== 'false') return true;
-  if (style !== undefined && /(?:^|[;\s])(?:display\s*:\s*none|visibility\s*:\s*hidden)/i.test(style)) return true;
+  if (style !== undefined && HIDING_STYLE.test(style)) return true;
   if (id !== undefined && hiding.has(`#${id}`)) return true;
   return classes !== undefined && classes.split(/\s+/, 50).some((one) => hiding.has(one));
 }
 
 /** Classes and ids that a style sheet hides: of selectors that are one class or one id. */
 function readRules(styles: string, hiding: Set<string>): void {
-  for (const [, selectors = ''] of styles.matchAll(HIDING_RULE)) {
-    for (const selector of selectors.split(',')) {
+  let end = 0;
+  for (let open = styles.indexOf('{'); open >= 0; open = styles.indexOf('{', end)) {
+    const close = styles.indexOf('}', open);
+    const selectors = styles.slice(Math.max(end, open - MOST_OF_RULE), open).split(',');
+    const body = styles.slice(open + 1, Math.min(close < 0 ? styles.length : close, open + MOST_OF_RULE));
+    end = close < 0 ? styles.length : close + 1;
+    if (!HIDING_STYLE.test(body)) continue;
+    for (const selector of selectors) {
       const [, mark, name] = /^\s*[a-z]{0,20}([.#])([\w-]{1,100})\s*$/i.exec(selector) ?? [];
       if (name !== undefined && hiding.size < MOST_RULES) hiding.add(mark === '#' ? `#${name}` : name);
     }

@@ -4,9 +4,9 @@ import type { ListedItem } from './leaf.js';
 /** Finds the stored file that a course calls by a name. */
 export type FindAsset = (name: string) => Promise<KeptFile | undefined>;
 
-/** How courses call their files: by `/static/`, and in old and new forms that name the course too. */
+/** How courses call their files: by `/static/`, and in old and new forms that name the course too; not as a part of another address. */
 const LINK =
-  /(?:\/static\/|\/c4x\/[^/"'<>\s]{1,100}\/[^/"'<>\s]{1,100}\/asset\/|\/?asset-v1:[^"'<>\s@]{1,300}\+type@asset\+block@)/g;
+  /(?<![\w.:/%-])(?:\/static\/|\/c4x\/[^/"'<>\s]{1,100}\/[^/"'<>\s]{1,100}\/asset\/|\/?asset-v1:[^"'<>\s@]{1,300}\+type@asset\+block@)/g;
 const MAX_NAME = 1000;
 
 /**

@@ -60,7 +60,10 @@ export function shown(node: AnyNode, showing: Showing = {}): string {
     return inner === '' ? '' : `<p>${inner}</p>`;
   }
   if (name === 'imageinput') return imageOf(node);
-  if (INPUTS.has(name)) return showing.field !== undefined && showing.isInside === true ? fieldMark(showing.field) : '';
+  if (INPUTS.has(name)) {
+    const isInPlace = showing.field !== undefined && showing.isInside === true;
+    return isInPlace ? fieldMark(showing.field) + escapeText(node.attribs['trailing_text'] ?? '') : '';
+  }
   if (!SHOWN.has(name)) return '';
   const attributes = Object.fromEntries(
     Object.entries(node.attribs).filter(([attribute]) => !TELLTALE.has(attribute.toLowerCase())),

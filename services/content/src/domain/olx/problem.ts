@@ -54,7 +54,8 @@ export function learnersParts(problem: Element): ProblemPart[] {
     const instead = (inner: Element, showing: Showing): string | undefined => {
       if (!isResponse(inner)) return undefined;
       const field = ++fields;
-      questions.push({ ...questionOf(inner, field), html: '', field });
+      const { type, options } = questionOf(inner, field);
+      questions.push(options ? { type, html: `<p>[${field}]</p>`, options, field } : { type, html: '', field });
       const own = shownAll(inner.children, { ...showing, field, isInside: true }).trim();
       return own.includes('data-field=') ? own : `${own}${own === '' ? '' : ' '}${fieldMark(field)}`;
     };
@@ -107,7 +108,9 @@ function questionOf(response: Element, field: number): ProblemPart {
   const name = response.name.toLowerCase();
   const options: { html: string }[] = [];
   collectOptions(response, options);
-  const html = shownAll(response.children, { field }).trim();
+  const shownHere = shownAll(response.children, { field }).trim();
+  const isMarked = options.length > 0 || shownHere.includes('data-field=');
+  const html = isMarked ? shownHere : `${shownHere}<p>${fieldMark(field)}</p>`;
   const type = QUESTION_TYPES.get(name) ?? `olx-${name.replace(/[^a-z0-9]/g, '')}`.slice(0, 80);
   return { type, html, ...(options.length > 0 ? { options } : {}) };
 }
