@@ -58,8 +58,14 @@ describe('a real course', () => {
     });
     expect(imported.source.read).toBe(401);
     expect(imported.source.mapped + imported.source.kept).toBe(401);
-    const kept = imported.losses.filter((loss) => loss.kept && loss.what.includes('counterpart'));
-    expect(kept).toHaveLength(imported.source.kept);
+    // 13 blocks without a counterpart and 7 problems that nobody can answer here; 2 more stand in a part for some groups only.
+    const told = /^<\S+> has no counterpart|The block itself is kept|cannot be answered here/;
+    const sources = new Set(
+      imported.losses.filter((loss) => loss.kept && told.test(loss.what)).map(({ source }) => source),
+    );
+    expect([sources.size, imported.source.kept]).toEqual([20, 22]);
+    const lines = await api.all<{ source: string }>(`/imports/${imported.id}/losses`);
+    expect(lines.map(({ source }) => source)).toEqual(imported.losses.map(({ source }) => source));
   });
 
   whenPresent('has its outline in order, with every node of the source', async () => {

@@ -1,8 +1,10 @@
+import { createHash } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { newId } from '@coursewright/platform/ids';
 import { eventually } from '@coursewright/platform/testing/eventually';
 import type { Api } from '../src/api.js';
-import { makeCourse, saveLesson, type ImportBody, type SmallCourse } from '../src/course.js';
+import { importCourse, makeCourse, saveLesson, type ImportBody, type SmallCourse } from '../src/course.js';
+import { archiveOf } from '../src/olx.js';
 import { apiFor, giveRole } from '../src/people.js';
 import { apiOf, sqlOf, startTestSystem, type System } from '../src/system.js';
 
@@ -43,6 +45,9 @@ const may: Readonly<Record<string, readonly string[] | 'anyone' | 'public'>> = {
   'GET /courses/{id}/branches/{name}': STAFF,
   'POST /imports': WRITERS,
   'GET /imports/{id}': STAFF,
+  'GET /imports/{id}/losses': STAFF,
+  'GET /imports/{id}/kept': STAFF,
+  'GET /assets/{hash}': STAFF,
   'GET /openapi.json': 'public',
   'GET /schemas/lesson-content': 'public',
   'GET /docs': 'public',
@@ -50,6 +55,8 @@ const may: Readonly<Record<string, readonly string[] | 'anyone' | 'public'>> = {
 
 interface Place extends SmallCourse {
   readonly import: string;
+  /** Hash of a file of it. */
+  readonly asset: string;
   /** A lesson that was added after the course was published. */
   readonly draft: string;
 }
@@ -83,6 +90,13 @@ async function makePlace(isPublished: boolean): Promise<Place> {
   const course = await makeCourse(owner, 'Routes', 1);
   for (const role of ALL) await giveRole(system, course.id, `member-${role}`, role);
   await saveLesson(owner, course.lessons[0]!, 'for all');
+  // JSON, so that its answer is read as every other.
+  const text = `"A file of ${course.id}"`;
+  await importCourse(
+    owner,
+    archiveOf({ 'course.xml': '<course url_name="c"><wiki/></course>', 'static/a.txt': text }),
+    course.id,
+  );
   const { body } = await owner.get<{ head: string }>(`/courses/${course.id}`);
   if (isPublished) {
     // Nothing publishes yet: the pointer is set where publishing will set it.
@@ -95,7 +109,8 @@ async function makePlace(isPublished: boolean): Promise<Place> {
   const later = await owner.send<{ id: string }>('POST', `/modules/${course.modules[0]!}/lessons`, {
     json: { title: 'Not yet' },
   });
-  return { ...course, import: job.body.id, draft: later.body.id };
+  const asset = createHash('sha256').update(text).digest('base64url');
+  return { ...course, import: job.body.id, asset, draft: later.body.id };
 }
 
 const archive = () => ({
@@ -114,7 +129,7 @@ async function ask(api: Api, operation: { method: string; path: string }, place:
     nodes: place.lessons[0]!,
     imports: place.import,
   };
-  const path = operation.path.replace('{id}', ids[kind]!).replace('{name}', 'main');
+  const path = operation.path.replace('{id}', ids[kind]!).replace('{name}', 'main').replace('{hash}', place.asset);
   const query =
     operation.path === '/imports'
       ? `?format=olx&course=${place.id}`
@@ -148,8 +163,8 @@ describe('every route of the API', () => {
         const status = await ask(api, operation, published);
         const isAllowed = rule === 'anyone' || rule.includes(role);
         const seen = isAllowed ? passes(status) : status;
-        // An import is nothing that learners know of.
-        const refused = operation.name === 'GET /imports/{id}' ? 404 : 403;
+        // An import or a file that only staff see is nothing that learners know of.
+        const refused = /^GET \/(?:imports|assets)\//.test(operation.name) ? 404 : 403;
         expect([operation.name, role, seen]).toEqual([operation.name, role, isAllowed ? true : refused]);
       }
     }

@@ -72,7 +72,11 @@ async function makePlace(): Promise<Place> {
     headers: { 'content-type': 'application/gzip' },
   });
   const text = `A file of ${course.id}`;
-  await importCourse(api, archiveOf({ 'course.xml': '<course url_name="c"/>', 'static/a.txt': text }), course.id);
+  await importCourse(
+    api,
+    archiveOf({ 'course.xml': '<course url_name="c" display_name="C"/>', 'static/a.txt': text }),
+    course.id,
+  );
   const { body } = await api.get<{ head: string }>(`/courses/${course.id}`);
   await sqlOf(system, 'versioning').run(
     'UPDATE course SET published = $1, published_version = 1 WHERE course_id = $2',
@@ -118,7 +122,7 @@ async function outcome(of: (typeof methods)[number], place: Place, options: Call
     if (!(error instanceof AppError)) throw error;
     if (broken.has(error.kind)) throw error;
     if (error.reason === 'FORBIDDEN') return 'refused';
-    return /^(COURSE|NODE|REF|IMPORT)_NOT_FOUND$|^NOT_PUBLISHED$/.test(error.reason) ? 'unknown' : 'passes';
+    return /^(COURSE|NODE|REF|IMPORT|ASSET)_NOT_FOUND$|^NOT_PUBLISHED$/.test(error.reason) ? 'unknown' : 'passes';
   }
 }
 
