@@ -9,6 +9,7 @@ export interface Draft {
 
 const FOLDER = `${DRAFTS}vertical/`;
 const FILE = /^([^/]+)\.xml$/;
+const PATHS_A_TURN = 500;
 /** Drafts that name no sequential. */
 const NOWHERE = '';
 
@@ -19,9 +20,13 @@ export class Drafts {
   /** Finds them by their files; each says itself where it belongs. Throws AppError unprocessable OLX_TOO_LARGE, OLX_TOO_DEEP. */
   static async read(files: OlxFiles): Promise<Drafts> {
     const drafts = new Drafts();
-    const names = [...files.files.paths()].flatMap((path) =>
-      path.startsWith(FOLDER) ? (FILE.exec(path.slice(FOLDER.length))?.[1] ?? []) : [],
-    );
+    const names: string[] = [];
+    let n = 0;
+    for (const path of files.files.paths()) {
+      if (++n % PATHS_A_TURN === 0) await files.files.source.pause();
+      const name = path.startsWith(FOLDER) ? FILE.exec(path.slice(FOLDER.length))?.[1] : undefined;
+      if (name !== undefined) names.push(name);
+    }
     for (const name of names.sort()) {
       const parsed = await files.parse(`${FOLDER}${name}.xml`);
       files.close({ nodes: parsed?.nodes ?? 0 });
