@@ -108,6 +108,15 @@ describe('answer fields', () => {
     expect(seen(read)['problem/p']).toContain('<td><span data-field="1">[1] ______</span> dx</td>');
   });
 
+  it('have their unit behind them where they stand by themselves', async () => {
+    const read = await withBlocks(
+      '<problem url_name="p"><numericalresponse><label>L</label><formulaequationinput trailing_text="\\(a &lt; b\\)"/></numericalresponse></problem>',
+    );
+    expect(seen(read)['problem/p']).toBe(
+      '<div><p>L</p><p><span data-field="1">[1] ______</span> \\(a &lt; b\\)</p></div>',
+    );
+  });
+
   it('follow the text where they stand by themselves', async () => {
     const read = await withBlocks(
       '<problem url_name="p"><div class="x"><p>One?</p><stringresponse answer="a"><textline/></stringresponse></div></problem>',

@@ -60,10 +60,7 @@ export function shown(node: AnyNode, showing: Showing = {}): string {
     return inner === '' ? '' : `<p>${inner}</p>`;
   }
   if (name === 'imageinput') return imageOf(node);
-  if (INPUTS.has(name)) {
-    const isInPlace = showing.field !== undefined && showing.isInside === true;
-    return isInPlace ? fieldMark(showing.field) + escapeText(node.attribs['trailing_text'] ?? '') : '';
-  }
+  if (INPUTS.has(name)) return fieldOf(node, showing);
   if (!SHOWN.has(name)) return '';
   const attributes = Object.fromEntries(
     Object.entries(node.attribs).filter(([attribute]) => !TELLTALE.has(attribute.toLowerCase())),
@@ -81,6 +78,15 @@ function written([name, value]: [string, string]): string {
 /** The same of several nodes. */
 export function shownAll(nodes: readonly AnyNode[], showing: Showing = {}): string {
   return nodes.map((node) => shown(node, showing)).join('');
+}
+
+/** What stands in the place of an input: its mark where that matters, or where its unit (`trailing_text`) stands behind it. */
+function fieldOf({ attribs }: Element, { field, isInside = false }: Showing): string {
+  if (field === undefined) return '';
+  const unit = (attribs['trailing_text'] ?? '').trim();
+  if (unit === '') return isInside ? fieldMark(field) : '';
+  const marked = `${fieldMark(field)} ${escapeText(unit)}`;
+  return isInside ? marked : `<p>${marked}</p>`;
 }
 
 /** The place of an answer in a text. */
