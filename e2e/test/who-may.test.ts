@@ -14,7 +14,7 @@ import type { ImportBody } from '../src/course.js';
 import { importCourse, makeCourse } from '../src/course.js';
 import { archiveOf } from '../src/olx.js';
 import { callersOf, type Callers, type Grant, type ServiceName } from '../src/callers.js';
-import { apiOf, sqlOf, startTestSystem, type System } from '../src/system.js';
+import { apiOf, publishByHand, startTestSystem, type System } from '../src/system.js';
 import * as table from '../src/who-may.js';
 import type { Place, Rule } from '../src/who-may.js';
 
@@ -78,10 +78,7 @@ async function makePlace(): Promise<Place> {
     course.id,
   );
   const { body } = await api.get<{ head: string }>(`/courses/${course.id}`);
-  await sqlOf(system, 'versioning').run(
-    'UPDATE course SET published = $1, published_version = 1 WHERE course_id = $2',
-    [Buffer.from(body.head, 'base64url'), course.id],
-  );
+  await publishByHand(system, course.id, body.head);
   return {
     course: course.id,
     module: course.modules[0]!,
