@@ -245,6 +245,14 @@ describe('structure', () => {
       renderText('<fieldset><legend>L</legend><label>a <input name="x"></label><font color="red">b</font></fieldset>'),
     ).toBe('<div><p>L</p><span>a </span><span>b</span></div>');
   });
+
+  it.each([
+    ['<select><option value="0">Sine<option>Square wave</select>', '<ul><li>Sine</li><li>Square wave</li></ul>'],
+    ['<select><optgroup label="x"><option>a</option></optgroup></select>b', '<ul><li>a</li></ul>b'],
+    ['<p>Say: <textarea rows="2">I <b>am</b></textarea></p>', '<p>Say: <span>I &lt;b&gt;am&lt;/b&gt;</span></p>'],
+  ])('what a field offers stays, without the field: %s', (html, shown) => {
+    expect(renderText(html)).toBe(shown);
+  });
 });
 
 describe('files of a course', () => {

@@ -18,9 +18,9 @@ export interface PrepareLimits {
 export class Beyond extends Error {}
 
 const VOID = new Set('area base br col embed hr img input link meta param source track wbr'.split(' '));
-/** Elements that browsers give a place of their own, which would be lost with an unknown name. */
+/** Elements that browsers give a place of their own, which would be lost with an unknown name, some with all that they hold. */
 const RENAMED: ReadonlyMap<string, string> = new Map(
-  'fieldset:div form:div label:span font:span button:span menu:ul dir:ul listing:pre xmp:pre legend:p acronym:abbr applet:object'
+  'fieldset:div form:div label:span font:span button:span select:ul option:li textarea:span menu:ul dir:ul listing:pre xmp:pre legend:p acronym:abbr applet:object'
     .split(' ')
     .map((pair) => pair.split(':') as [string, string]),
 );
@@ -140,7 +140,9 @@ function partsOf(raw: string, attributes: Attributes, isHidden: boolean): { star
   const name = RENAMED.get(raw) ?? raw;
   if (name === 'object') return { start: embedded(attributes), close: '' };
   if (name === 'canvas') return { start: noteOf('Drawing', attributes['aria-label'] ?? ''), close: '' };
-  const start = `<${name}${written(attributesOf(name, attributes))}>`;
+  // What a field would send is not the number of a line in a list.
+  const { value: _value, ...others } = attributes;
+  const start = `<${name}${written(attributesOf(name, raw === 'option' ? others : attributes))}>`;
   const close = VOID.has(name) ? '' : `</${name}>`;
   if (!isHidden || ROWS.has(name) || VOID.has(name)) return { start, close };
   const summary = `<details><summary>${escapeHtml(shortText(attributes['title'] ?? 'Show', 200))}</summary>`;

@@ -13,7 +13,7 @@ import {
 import { escapeHtml } from './render-prepare.js';
 
 /** Raised whenever the same document would be rendered to other HTML; part of every cache key and of learners' hashes. */
-export const RENDER_VERSION = 3;
+export const RENDER_VERSION = 4;
 
 /** One item of a page as safe HTML. */
 export interface RenderedItem {
