@@ -72,11 +72,8 @@ async function makePlace(): Promise<Place> {
     headers: { 'content-type': 'application/gzip' },
   });
   const text = `A file of ${course.id}`;
-  await importCourse(
-    api,
-    archiveOf({ 'course.xml': '<course url_name="c" display_name="C"/>', 'static/a.txt': text }),
-    course.id,
-  );
+  const files = { 'course.xml': '<course url_name="c" display_name="C"/>', 'static/a.txt': text };
+  expect(await importCourse(api, archiveOf(files), course.id)).toMatchObject({ state: 'done' });
   const { body } = await api.get<{ head: string }>(`/courses/${course.id}`);
   await publishByHand(system, course.id, body.head);
   return {
