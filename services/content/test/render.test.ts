@@ -4,6 +4,7 @@ import { projectLesson } from '@coursewright/course-model/project-lesson';
 import type { Audience } from '@coursewright/course-model/lesson';
 import fc from 'fast-check';
 import { parseFragment } from 'parse5';
+import { prepareHtml } from '../src/domain/render-prepare.js';
 import { renderLesson, type RenderedPage } from '../src/domain/render.js';
 import { renderText, sanitize } from '../src/domain/render-text.js';
 
@@ -117,6 +118,60 @@ describe('sanitising', () => {
         expect(dangers(renderText(pieces.join('')))).toEqual([]);
       }),
       { numRuns: 1000 },
+    );
+  });
+
+  it('shows of elements that were sanitised each for itself what it shows of the whole text', () => {
+    const names = (
+      'p p p div span a img br li ul ol td tr table tbody h2 b em math mi mrow mtext m:mi svg title style script textarea noscript form label ' +
+      'fieldset font button legend menu listing xmp object embed iframe canvas option select plaintext foo annotation hr dt dd dl details summary'
+    ).split(' ');
+    const attributes = fc.constantFrom(
+      ...[
+        '',
+        ' href="javascript:a"',
+        ' href="#a"',
+        ' href="/x?a=1&b=<2>"',
+        ' onclick=a',
+        ' title="a\n> <b"',
+        ' style="display:none"',
+      ],
+      ...[
+        ' hidden',
+        ' id="x"',
+        ' class="language-js hidden"',
+        ' src="asset:a"',
+        ' src="data:text/html,x"',
+        ' name=n',
+        ' start=2',
+        ' / ',
+      ],
+    );
+    const piece = fc.oneof(
+      fc.tuple(fc.constantFrom(...names), attributes, attributes).map(([name, a, b]) => `<${name}${a}${b}>`),
+      fc.constantFrom(...names).map((name) => `</${name}>`),
+      fc.constantFrom(
+        'text ',
+        '&amp;',
+        '&lt;i&gt;',
+        '"',
+        "'",
+        '<tt>|</tt>',
+        '<!-- x -->',
+        '<',
+        '</',
+        '\0',
+        '&#0;',
+        '<![CDATA[x]]>',
+      ),
+    );
+    fc.assert(
+      fc.property(fc.array(piece, { maxLength: 30 }), (soup) => {
+        const { pieces } = prepareHtml(soup.join(''), { elements: 1000, nesting: 100 });
+        expect(pieces.sanitized(sanitize)).toBe(sanitize(pieces.raw()));
+        expect(dangers(pieces.sanitized(sanitize))).toEqual([]);
+      }),
+      { numRuns: 5000 },
     );
   });
 

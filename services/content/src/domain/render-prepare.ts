@@ -1,9 +1,10 @@
 import { Parser } from 'htmlparser2';
+import { Pieces, type Piece } from './render-pieces.js';
 import { shortText } from './text.js';
 
 /** HTML that is ready for the sanitiser, and what it costs. */
 export interface Prepared {
-  html: string;
+  pieces: Pieces;
   /** Elements and attributes. */
   count: number;
 }
@@ -24,8 +25,15 @@ const RENAMED: ReadonlyMap<string, string> = new Map(
     .split(' ')
     .map((pair) => pair.split(':') as [string, string]),
 );
+/** Those of them that may stand in a paragraph. */
+const INLINE = new Set(['label', 'font', 'button', 'textarea', 'acronym']);
+const EMBEDS = new Set(['embed', 'object', 'applet']);
 /** What says nothing more to a reader than is said beside it: other notations of a formula, parameters, fallbacks for old browsers. */
 const SKIPPED = new Set(['annotation', 'annotation-xml', 'iframe', 'svg', 'template', 'noembed', 'noframes']);
+/** Their text is nothing to be read. */
+const SILENT = new Set(['script', 'style']);
+/** What parsers treat in a way of their own, what gives way to what it holds, and what becomes a paragraph, which other elements would end. */
+const ODD = new Set(['applet', 'canvas', 'legend', 'object', 'optgroup', 'option', 'plaintext', 'select']);
 const CELLS = new Set(['td', 'th']);
 const ROWS = new Set(['tr', 'tbody', 'thead', 'tfoot']);
 /** Classes by which common style sheets hide something until a script shows it. */
@@ -49,7 +57,7 @@ type Attributes = Record<string, string>;
 interface Open {
   name: string;
   /** What ends it. */
-  close: string;
+  close: readonly Piece[];
   /** Cells below it are hidden. */
   hidesCells: boolean;
 }
@@ -60,8 +68,9 @@ interface Open {
  * its prefix, code keeps its language. Makes nothing safe. Throws Beyond for what is over the limits; each character is read once.
  */
 export function prepareHtml(html: string, limits: PrepareLimits): Prepared {
-  const out: string[] = [];
+  const out = new Pieces();
   const open: Open[] = [];
+  const isIn = (name: string): boolean => open.some((one) => one.name === name);
   const hiding = new Set(HIDING_CLASSES);
   let count = 0;
   let depth = 0;
@@ -75,16 +84,23 @@ export function prepareHtml(html: string, limits: PrepareLimits): Prepared {
   };
   const start = (raw: string, attributes: Attributes): void => {
     const name = plainName(raw);
+    if (SILENT.has(open.at(-1)?.name ?? '')) out.mustBeParsed();
     if (name === 'style') styles = '';
     if (drawing !== undefined && name === 'title') styles = '';
     if (skipping > 0 || SKIPPED.has(name)) {
-      if (skipping++ === 0 && name === 'iframe') out.push(embedded(attributes));
+      if (skipping++ === 0 && name === 'iframe') {
+        if (isIn('a')) out.mustBeParsed();
+        out.push(...embedded(out, attributes, isIn('p')));
+      }
       if (skipping === 1 && name === 'svg') drawing = attributes['aria-label'] ?? '';
       return;
     }
     const isHidden = hides(name, attributes, hiding) || (CELLS.has(name) && open.some((one) => one.hidesCells));
-    const parts = partsOf(name, attributes, isHidden);
-    out.push(parts.start);
+    const isMoved = isHidden || (RENAMED.has(name) && !INLINE.has(name)) || ODD.has(name);
+    const isWithin = (isMoved || EMBEDS.has(name)) && isIn('p');
+    if (ODD.has(name) || (isMoved && isWithin) || (EMBEDS.has(name) && isIn('a'))) out.mustBeParsed();
+    const parts = partsOf(out, { name, attributes, isHidden, isWithin });
+    out.push(...parts.start);
     if (!VOID.has(name)) open.push({ name: raw, close: parts.close, hidesCells: isHidden && ROWS.has(name) });
   };
   const end = (raw: string): void => {
@@ -104,7 +120,7 @@ export function prepareHtml(html: string, limits: PrepareLimits): Prepared {
       }
       return;
     }
-    if (open.at(-1)?.name === raw) out.push(open.pop()?.close ?? '');
+    if (open.at(-1)?.name === raw) out.push(...(open.pop()?.close ?? []));
   };
   const parser = new Parser(
     {
@@ -120,13 +136,13 @@ export function prepareHtml(html: string, limits: PrepareLimits): Prepared {
       },
       ontext(data) {
         if (styles !== undefined) styles += data;
-        else if (skipping === 0) out.push(escapeHtml(data));
+        else if (skipping === 0 && !SILENT.has(open.at(-1)?.name ?? '')) out.push(escapeText(data));
       },
     },
     { decodeEntities: true },
   );
   parser.end(html);
-  return { html: out.join(''), count };
+  return { pieces: out, count };
 }
 
 /** MathML may come with the prefix that its namespace has in XML. */
@@ -134,22 +150,35 @@ function plainName(name: string): string {
   return name.startsWith('m:') || name.startsWith('mml:') ? name.slice(name.indexOf(':') + 1) : name;
 }
 
+interface Start {
+  readonly name: string;
+  readonly attributes: Attributes;
+  readonly isHidden: boolean;
+  /** Whether it stands in a paragraph. */
+  readonly isWithin: boolean;
+}
+
 /** How an element begins and ends. */
-function partsOf(raw: string, attributes: Attributes, isHidden: boolean): { start: string; close: string } {
-  if (raw === 'embed') return { start: embedded(attributes), close: '' };
+function partsOf(
+  out: Pieces,
+  { name: raw, attributes, isHidden, isWithin }: Start,
+): { start: Piece[]; close: Piece[] } {
   const name = RENAMED.get(raw) ?? raw;
-  if (name === 'object') return { start: embedded(attributes), close: '' };
-  if (name === 'canvas') return { start: noteOf('Drawing', attributes['aria-label'] ?? ''), close: '' };
+  if (EMBEDS.has(name)) return { start: embedded(out, attributes, isWithin), close: [] };
+  if (name === 'canvas') return { start: [noteOf('Drawing', attributes['aria-label'] ?? '')], close: [] };
+  const isVoid = VOID.has(name);
   // What a field would send is not the number of a line in a list.
   const { value: _value, ...others } = attributes;
-  const start = `<${name}${written(attributesOf(name, raw === 'option' ? others : attributes))}>`;
-  const close = VOID.has(name) ? '' : `</${name}>`;
-  if (!isHidden || ROWS.has(name) || VOID.has(name)) return { start, close };
-  const summary = `<details><summary>${escapeHtml(shortText(attributes['title'] ?? 'Show', 200))}</summary>`;
+  const said = attributesOf(name, raw === 'option' ? others : attributes);
+  const element = out.element(`<${name}${written(said)}>`, isVoid ? '' : name);
+  const start = element.open;
+  const close = isVoid ? [] : [element.close];
+  if (!isHidden || ROWS.has(name) || isVoid) return { start: [start], close };
+  const summary = `<details><summary>${escapeText(shortText(attributes['title'] ?? 'Show', 200))}</summary>`;
   // Where only certain elements may stand, the element stays and what it holds is hidden.
   if (CELLS.has(name) || name === 'li' || name === 'dd' || name === 'dt')
-    return { start: start + summary, close: `</details>${close}` };
-  return { start: summary + start, close: `${close}</details>` };
+    return { start: [start, summary], close: ['</details>', ...close] };
+  return { start: [summary, start], close: [...close, '</details>'] };
 }
 
 function attributesOf(name: string, attributes: Attributes): Attributes {
@@ -194,17 +223,19 @@ function readRules(styles: string, hiding: Set<string>): void {
 }
 
 /** A page or object of elsewhere as a link by its name, or a note when it says not where it is. */
-function embedded(attributes: Attributes): string {
+function embedded(out: Pieces, attributes: Attributes, isWithin: boolean): Piece[] {
   const url = attributes['src'] ?? attributes['data'] ?? '';
   const name = attributes['title'] || attributes['aria-label'] || attributes['name'] || '';
-  if (url === '') return noteOf('Embedded content', name);
+  if (url === '') return [noteOf('Embedded content', name)];
   const shown = name === '' ? url : `${name}: ${url}`;
-  return `<p><a href="${escapeHtml(url)}">${escapeHtml(shortText(shown, 300))}</a></p>`;
+  const { open, close } = out.element(`<a href="${escapeHtml(url)}">`, 'a');
+  const link = [open, escapeText(shortText(shown, 300)), close];
+  return isWithin ? link : ['<p>', ...link, '</p>'];
 }
 
 function noteOf(what: string, name: string): string {
   const said = name.trim() === '' ? what : `${what}: ${shortText(name.trim(), 300)}`;
-  return `<em>[${escapeHtml(said)}]</em>`;
+  return `<em>[${escapeText(said)}]</em>`;
 }
 
 function written(attributes: Attributes): string {
@@ -215,5 +246,11 @@ function written(attributes: Attributes): string {
 
 /** Text as it may stand between tags and in attributes. */
 export function escapeHtml(text: string): string {
-  return text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;').replaceAll('"', '&quot;');
+  return escapeText(text).replaceAll('"', '&quot;');
+}
+
+/** Text as it may stand between tags. */
+function escapeText(text: string): string {
+  if (!/[&<>]/.test(text)) return text;
+  return text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;');
 }

@@ -67,10 +67,12 @@ const MATH_ATTRIBUTES =
   'scriptlevel separator separators open close stretchy subscriptshift superscriptshift symmetric voffset width';
 
 const OPTIONS: IOptions = {
+  // The sanitiser looks through this list at every tag: what lessons have most of comes first.
   allowedTags: (
-    'a abbr address article aside b bdi bdo big blockquote br caption center cite code col colgroup dd del details dfn div dl dt em ' +
-    'figcaption figure footer h1 h2 h3 h4 h5 h6 header hr i img ins kbd li main mark nav ol p pre q rp rt ruby s samp section small span ' +
-    'strike strong sub summary sup table tbody td tfoot th thead time tr tt u ul var wbr audio video source track ' +
+    'p li td ul span a strong em div br tr img b i code ol th mi mn mo mrow h3 h2 h4 pre tbody table ' +
+    'abbr address article aside bdi bdo big blockquote caption center cite col colgroup dd del details dfn dl dt ' +
+    'figcaption figure footer h1 h5 h6 header hr ins kbd main mark nav q rp rt ruby s samp section small ' +
+    'strike sub summary sup tfoot thead time tt u var wbr audio video source track ' +
     MATH
   ).split(' '),
   // No style (it can draw over the page), no event handler ever; ids with a prefix of their own, or they would shadow the page's.
@@ -145,7 +147,7 @@ export function safeHtml(html: string, budget: RenderBudget): string {
   const prepared = prepare(html);
   if (typeof prepared === 'string') return note(budget.isForAuthors, prepared);
   spend(budget, { markup: TEXT_COST + prepared.count });
-  return sanitize(prepared.html);
+  return prepared.pieces.sanitized(sanitize);
 }
 
 /** Markdown as HTML that may be shown, or a note in its place when it is beyond the limits. */
