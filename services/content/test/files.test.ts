@@ -1,4 +1,4 @@
-import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, rm, utimes, writeFile } from 'node:fs/promises';
 import { createHash, randomBytes } from 'node:crypto';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -55,6 +55,16 @@ describe('files of courses', () => {
     }
     await rm(path);
     await expect(read()).rejects.toMatchObject({ reason: 'STORED_FILE_MISSING' });
+  });
+
+  it('that a process did not finish are swept away after a while, and no other', async () => {
+    const { hash } = await createFiles(folder).put(() => pieces(Buffer.from('whole')));
+    const home = join(folder, hash.slice(0, 2));
+    for (const name of ['old.part', 'new.part']) await writeFile(join(home, name), 'x');
+    await utimes(join(home, 'old.part'), new Date(), new Date(Date.now() - 60_000));
+    await createFiles(folder).sweep(30_000);
+    expect((await readdir(home)).sort()).toEqual([hash, 'new.part'].sort());
+    await rm(join(home, 'new.part'));
   });
 
   it('that break off leave nothing behind', async () => {

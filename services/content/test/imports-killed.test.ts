@@ -23,8 +23,12 @@ import { newImport, streamOf } from './support.js';
 const MOST_MIB = 200;
 /** The heap that scripts/lib/memory.mjs leaves to a process of 512 MiB, and half of the young one below. */
 const HEAP_MIB = 307;
-/** Moments at which each import is killed; the ten of the acceptance take minutes. */
-const MOMENTS = Number(process.env['KILL_MOMENTS'] || 1);
+/** Moments at which each import is killed. All four courses at ten moments take many minutes: unless told, it is the first at one. */
+const TOLD = process.env['KILL_MOMENTS'];
+const MOMENTS = Number(TOLD || 1);
+const courses = TOLD ? generatedCourses : generatedCourses.slice(0, 1);
+const whenTold = TOLD ? it : it.skip;
+if (!TOLD) console.warn('skipped: three of four large courses, and their memory; KILL_MOMENTS=10 runs them all');
 const SEED = process.env['KILL_SEED'] || String(randomBytes(4).readUInt32BE());
 const author: Actor = { sub: 'ann', roles: ['author'], grants: [] };
 const limits = { entries: 500_000, names: 33_554_432, fileBytes: 268_435_456, totalBytes: 4_294_967_296, ratio: 200 };
@@ -145,7 +149,7 @@ async function left({ id, courseId }: Accepted): Promise<Record<string, unknown>
   const course = services.courses.get(courseId);
   const bodies = await mongo
     .db()
-    .collection('body')
+    .collection('bodies')
     .find({}, { projection: { touchedAt: 0 } })
     .sort({ _id: 1 })
     .toArray();
@@ -204,24 +208,28 @@ async function killed(child: ChildProcess): Promise<{ state: string; done: numbe
 }
 
 describe('an import of a large course', () => {
-  it('and another one beside it take less than 200 MiB above a process at rest, two more after them too', async () => {
-    await forgetAll();
-    const child = await startProcess();
-    const figures: string[] = [];
-    for (let n = 0; n < generatedCourses.length; n += 2) {
-      const jobs: Accepted[] = [];
-      const some = generatedCourses.slice(n, n + 2);
-      for (const archive of await Promise.all(some.map((course) => course.make()))) jobs.push(await accept(archive));
-      const above = aboveRest(await follow(child, jobs));
-      figures.push(`${some.map(({ name }) => name).join(' and ')}: ${above} MiB`);
-      for (const { courseId } of jobs) expect(services.courses.get(courseId)?.nodes.size).toBeGreaterThan(3_000);
-      expect([figures, above < MOST_MIB]).toEqual([figures, true]);
-    }
-    await end(child);
-    console.log(`two at once, above rest: ${figures.join(', ')}`);
-  }, 300_000);
+  whenTold(
+    'and another one beside it take less than 200 MiB above a process at rest, two more after them too',
+    async () => {
+      await forgetAll();
+      const child = await startProcess();
+      const figures: string[] = [];
+      for (let n = 0; n < generatedCourses.length; n += 2) {
+        const jobs: Accepted[] = [];
+        const some = generatedCourses.slice(n, n + 2);
+        for (const archive of await Promise.all(some.map((course) => course.make()))) jobs.push(await accept(archive));
+        const above = aboveRest(await follow(child, jobs));
+        figures.push(`${some.map(({ name }) => name).join(' and ')}: ${above} MiB`);
+        for (const { courseId } of jobs) expect(services.courses.get(courseId)?.nodes.size).toBeGreaterThan(3_000);
+        expect([figures, above < MOST_MIB]).toEqual([figures, true]);
+      }
+      await end(child);
+      console.log(`two at once, above rest: ${figures.join(', ')}`);
+    },
+    300_000,
+  );
 
-  it.each(generatedCourses)(
+  it.each(courses)(
     'that is killed at any moment goes on to the same end: $name',
     async ({ name, nodes, ...course }) => {
       const archive = await course.make();
@@ -235,6 +243,7 @@ describe('an import of a large course', () => {
       expect(above).toBeLessThan(MOST_MIB);
       const expected = await left(job);
       expect(expected).toMatchObject({ job: [{ state: 'done', error: null }], events: [{}] });
+      expect(expected['bodyCount']).toBeGreaterThan(nodes / 2);
       expect(services.courses.get(job.courseId)?.nodes.size).toBeGreaterThanOrEqual(nodes);
       const random = randomsOf(`${SEED} ${name}`);
       const moments: string[] = [];

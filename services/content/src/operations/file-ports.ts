@@ -31,6 +31,8 @@ export interface ImportLines {
 export interface Files {
   /** Stores what `read` yields, each time the same; answers when it is durable. Throws insufficient_storage STORAGE_FULL. */
   put(read: () => AsyncIterable<Uint8Array>): Promise<{ hash: string; bytes: number }>;
+  /** Removes what processes that died had not finished, when it has not been written to for so long. */
+  sweep(minAgeMs: number): Promise<void>;
   /** The bytes of a file. Throws internal STORED_FILE_MISSING, and STORED_FILE_CORRUPT before its last bytes. */
   read(hash: string): AsyncIterable<Uint8Array>;
 }

@@ -109,6 +109,7 @@ export function createImportRunner(deps: RunnerDeps): ImportRunner {
 
 async function sweepUp(deps: RunnerDeps, signal: AbortSignal): Promise<void> {
   await forgetLeftovers(deps);
+  await deps.files.sweep(LEFTOVER_MS);
   await deps.imports.forgetUploads();
   await forgetFailedImports(deps, signal);
 }

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { mkdir, open, rename, rm, stat } from 'node:fs/promises';
+import { mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { AppError } from '@coursewright/platform/errors';
 import { newId } from '@coursewright/platform/ids';
@@ -40,6 +40,15 @@ export function createFiles(folder: string): Files {
         } finally {
           await rm(part, { force: true });
         }
+      }
+    },
+
+    async sweep(minAgeMs) {
+      for (const home of await readdir(folder).catch(() => [])) {
+        const parts = (await readdir(join(folder, home)).catch(() => [])).filter((name) => name.endsWith(PART));
+        for (const path of parts.map((name) => join(folder, home, name)))
+          if (Date.now() - ((await stat(path).catch(() => undefined))?.mtimeMs ?? Infinity) >= minAgeMs)
+            await rm(path, { force: true });
       }
     },
 

@@ -23,6 +23,8 @@ const MAX_TEXT_BYTES = 8 * 1024 * 1024;
 /** Bytes of all texts that are read for one course, each time that they are: pointers may name one file again and again. */
 const MAX_ALL_BYTES = 1024 * 1024 * 1024;
 const PATHS_A_TURN = 500;
+/** Files that are stored at the same time. */
+const FILES_AT_ONCE = 32;
 /** Characters that are kept as they are; more becomes a file, so that a page of what is kept stays small. */
 const MAX_KEPT_TEXT = 4000;
 /** What systems leave beside people's files. */
@@ -128,29 +130,69 @@ export class CourseFiles {
     else book.keep({ kind: 'file', source, file: await keeper.keepBytes(Buffer.from(json), 'application/json') });
   }
 
+  /** Stores all files that parts may name, before they do: a disk syncs many in the time of one. */
+  async storeStatics(): Promise<void> {
+    const { archive, pause } = this.source;
+    const statics = this.pathOf('static/');
+    let n = 0;
+    const some: string[] = [];
+    for (const path of archive.paths) {
+      if (++n % PATHS_A_TURN === 0) await pause();
+      if (path.startsWith(statics) && !LITTER.test(path)) some.push(path);
+      if (some.length === FILES_AT_ONCE) await this.storeSome(some.splice(0));
+    }
+    await this.storeSome(some);
+  }
+
+  private async storeSome(paths: readonly string[]): Promise<void> {
+    const missing = paths.filter((path) => !this.assets.has(path));
+    const files = await Promise.all(missing.map((path) => this.source.keeper.keepFile(path)));
+    files.forEach((file, i) => this.noteStored(missing[i] ?? '', file));
+    await this.source.pause();
+  }
+
   /** Keeps and lists every file that nothing has asked for. */
   async keepUnused(): Promise<void> {
-    const { archive, book, pause } = this.source;
+    const { archive, pause } = this.source;
     let n = 0;
+    const some: string[] = [];
     for (const path of archive.paths) {
-      if (++n % PATHS_A_TURN === 0 || book.waiting > PATHS_A_TURN) await pause();
+      if (++n % PATHS_A_TURN === 0) await pause();
       if (this.used.has(path)) continue;
-      if (LITTER.test(path))
-        book.lose({ source: path, what: 'was left by a computer and is no part of the course', kept: false });
-      else await this.keep(path, whatIs(path.slice(this.base.length)));
+      some.push(path);
+      if (some.length === FILES_AT_ONCE) await this.keepSome(some.splice(0));
     }
+    await this.keepSome(some);
+  }
+
+  private async keepSome(paths: readonly string[]): Promise<void> {
+    await this.storeSome(paths.filter((path) => !LITTER.test(path)));
+    for (const path of paths) {
+      if (this.assets.has(path)) await this.keep(path, whatIs(path.slice(this.base.length)));
+      else
+        this.source.book.lose({
+          source: path,
+          what: 'was left by a computer and is no part of the course',
+          kept: false,
+        });
+    }
+    await this.source.pause();
   }
 
   private async stored(path: string): Promise<KeptFile> {
     this.used.add(path);
     const before = this.assets.get(path);
     if (before) return before;
-    const { book, keeper } = this.source;
-    const file = await keeper.keepFile(path);
+    const file = await this.source.keeper.keepFile(path);
+    this.noteStored(path, file);
+    return file;
+  }
+
+  private noteStored(path: string, file: KeptFile): void {
+    const { book } = this.source;
     this.assets.set(path, file);
     book.report.assets++;
     book.keep({ kind: 'file', source: path, file });
-    return file;
   }
 }
 

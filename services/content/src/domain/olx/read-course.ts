@@ -75,6 +75,7 @@ export async function* readOlxCourse(source: Source & { readonly importId: strin
   const reading: CourseReading = { files, importId, book, pause, drafts, uniqueKey: uniqueKeys(book) };
   const root = await rootNode(reading, block);
   yield root.node;
+  await files.files.storeStatics();
   yield* children(reading, block.element, root.parent);
   yield* homelessDrafts(reading, root.parent);
   await files.files.keepUnused();
