@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { newId } from '@coursewright/platform/ids';
+import { eventually } from '@coursewright/platform/testing/eventually';
 import { Import } from '@coursewright/proto/coursewright/content/v1/content';
 import { seedCourse, startSystem, type Answer, type Ask, type System } from './support/system.js';
 
@@ -69,6 +70,19 @@ describe('B3 files', () => {
       [404, 'ASSET_NOT_FOUND'],
     ]);
     expect((await ask('GET', '/assets/short')).body).toMatchObject({ status: 400, reason: 'INVALID_REQUEST' });
+  });
+
+  it('that nobody wants are not held open: asked for by head alone, known already, or left in the middle', async () => {
+    const hash = addFile('large.bin', 'application/octet-stream', Buffer.alloc(20_000_000));
+    const isClosed = async (): Promise<void> => expect([...system.content.open]).toEqual([]);
+    expect((await ask('GET', `/assets/${hash}`, { headers: { 'if-none-match': `"${hash}"` } })).status).toBe(304);
+    await eventually(isClosed, 2_000);
+    expect((await ask('HEAD', `/assets/${hash}`)).status).toBe(200);
+    await eventually(isClosed, 2_000);
+    const headers = { authorization: `Bearer ${await system.sign({ sub: 'owner', roles: ['author'] })}` };
+    const answer = await fetch(`${system.origin}/api/assets/${hash}`, { headers });
+    await answer.body?.cancel();
+    await eventually(isClosed, 2_000);
   });
 
   it('that break off end the connection, so that nobody takes a part for the whole', async () => {

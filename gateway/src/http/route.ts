@@ -41,8 +41,9 @@ export interface FileReply {
   readonly name: string;
   readonly type: string;
   readonly bytes: number;
-  /** Asked for only when the bytes are sent. */
   readonly chunks: AsyncIterable<Uint8Array>;
+  /** Gives the bytes up that were not asked for: a client that has them already wants none. */
+  close(): Promise<unknown>;
 }
 
 /** An answer before it is written: dispatch adds the hash of the representation to the ETag and answers 304. */

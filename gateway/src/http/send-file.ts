@@ -15,20 +15,22 @@ export async function sendFile(request: IncomingMessage, response: ServerRespons
   const etag = `"${file.hash}"`;
   response.setHeader('etag', etag);
   const { 'if-none-match': known } = request.headers;
-  if (known !== undefined && isKnown(known, etag)) return end(response, 304);
+  if (known !== undefined && isKnown(known, etag)) return end(response, file, 304);
   response.setHeader('content-type', file.type);
   response.setHeader('content-length', file.bytes);
   response.setHeader('content-disposition', dispositionOf(file));
   response.setHeader('content-security-policy', "default-src 'none'; sandbox");
-  if (request.method === 'HEAD') return end(response, 200);
+  if (request.method === 'HEAD') return end(response, file, 200);
   response.statusCode = 200;
   await pipeline(Readable.from(file.chunks, { objectMode: false }), response);
   return 200;
 }
 
-function end(response: ServerResponse, status: number): number {
+/** Answers without the bytes; who offers them must not hold them for ever. */
+async function end(response: ServerResponse, file: FileReply, status: number): Promise<number> {
   response.statusCode = status;
   response.end();
+  await file.close();
   return status;
 }
 

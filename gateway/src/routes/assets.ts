@@ -24,7 +24,8 @@ const getAsset = route({
     const header = first.done ? undefined : headerIn(first.value);
     if (header === undefined) throw new AppError('internal', 'INTERNAL', {}, { message: 'a file without a header' });
     const { name, type, bytes } = header;
-    return { status: 200, file: { hash, name, type, bytes, chunks: chunksOf(stream) } };
+    const close = async (): Promise<unknown> => stream.return?.();
+    return { status: 200, file: { hash, name, type, bytes, chunks: chunksOf(stream), close } };
   },
 });
 
@@ -33,9 +34,13 @@ function headerIn({ part }: AssetChunk): AssetHeader | undefined {
 }
 
 async function* chunksOf(stream: AsyncIterator<AssetChunk>): AsyncGenerator<Uint8Array> {
-  for (let next = await stream.next(); !next.done; next = await stream.next()) {
-    const { part } = next.value;
-    if (part?.$case === 'chunk') yield part.value;
+  try {
+    for (let next = await stream.next(); !next.done; next = await stream.next()) {
+      const { part } = next.value;
+      if (part?.$case === 'chunk') yield part.value;
+    }
+  } finally {
+    await stream.return?.();
   }
 }
 

@@ -130,6 +130,8 @@ export class FakeContent {
   readonly bodies = new Map<string, Buffer>();
   readonly imports = new Map<string, Import>();
   readonly files = new Map<string, { courses: string[]; name: string; type: string; bytes: Buffer }>();
+  /** Files that are being read. */
+  readonly open = new Set<string>();
   /** What every import has kept. */
   kept: KeptPart[] = [];
   readonly requests = new FakeRequests();
@@ -143,7 +145,7 @@ export class FakeContent {
   constructor(private readonly versioning: FakeVersioning) {}
 
   served(): Served {
-    const { files } = this;
+    const { files, open } = this;
     const unused = async (): Promise<never> => {
       throw new AppError('unimplemented', 'UNIMPLEMENTED');
     };
@@ -234,11 +236,16 @@ export class FakeContent {
         const file = files.get(hash);
         if (!file?.courses.includes(courseId)) throw new AppError('not_found', 'ASSET_NOT_FOUND');
         const { name, type, bytes } = file;
-        yield { part: { $case: 'header' as const, value: { name, type, bytes: bytes.length } } };
         const { breaksAt = Infinity } = bytes as Buffer & { breaksAt?: number };
-        for (let at = 0; at < bytes.length; at += 1000) {
-          if (at >= breaksAt) throw new AppError('internal', 'STORED_FILE_CORRUPT');
-          yield { part: { $case: 'chunk' as const, value: bytes.subarray(at, at + 1000) } };
+        open.add(hash);
+        try {
+          yield { part: { $case: 'header' as const, value: { name, type, bytes: bytes.length } } };
+          for (let at = 0; at < bytes.length; at += 1000) {
+            if (at >= breaksAt) throw new AppError('internal', 'STORED_FILE_CORRUPT');
+            yield { part: { $case: 'chunk' as const, value: bytes.subarray(at, at + 1000) } };
+          }
+        } finally {
+          open.delete(hash);
         }
       },
       locate: async ({ kind, id }) => {
