@@ -13,9 +13,14 @@ if (!present) console.warn(`skipped: ${CASES.pathname} is not there`);
 /** A test over an archive of what goes wrong with real courses; skipped, and said so, where they are not at hand. */
 export const fieldCase: (name: string, test: () => Promise<void>) => void = present ? it : it.skip;
 
+/** One of those archives as it is. */
+export function caseBytes(name: string): Buffer {
+  return readFileSync(new URL(`${name}.tar.gz`, CASES));
+}
+
 /** One of those archives, read. */
 export async function fromCase(name: string): Promise<ReadCourse> {
-  return readAll(await archiveOf(readFileSync(new URL(`${name}.tar.gz`, CASES))), IMPORT);
+  return readAll(await archiveOf(caseBytes(name)), IMPORT);
 }
 
 /** A course of these files, read. */

@@ -143,6 +143,23 @@ const worst: [name: string, state: string, reason: string | undefined, make: () 
         ...Array.from({ length: 60 }, (_, i) => [`html/h${i}.html`, randomBytes(450_000).toString('hex')] as const),
       ]),
   ],
+  ...(
+    [
+      ['words', 'x y '.repeat(2_000_000)],
+      ['links to files', '<p>Some words, <a href="/static/a.png">a link</a> and more.</p>\n'.repeat(110_000)],
+      ['small pictures', `<img src="data:image/png;base64,${'A'.repeat(1200)}">`.repeat(6_000)],
+    ] as const
+  ).map(([what, html]): (typeof worst)[number] => [
+    `a page of 8 MB of ${what}`,
+    'done',
+    undefined,
+    () =>
+      tarOf([
+        ['course.xml', lesson('<html url_name="h" filename="h" display_name="H"/>')],
+        ['html/h.html', html],
+        ['static/a.png', 'x'],
+      ]),
+  ]),
   [
     '20,000 files that nothing names',
     'done',

@@ -27,6 +27,7 @@ import { createImportStore } from '../src/store/imports.js';
 import { openBodyStore, type BodyStore } from '../src/store/mongo-bodies.js';
 import { createSpool } from '../src/store/spool.js';
 import { FakeServices } from './fake-versioning.js';
+import { caseBytes, fieldCase } from './field-support.js';
 import { bigCourse, newImport, streamOf, tarOf } from './support.js';
 
 const migrations = new URL('../prisma/migrations', import.meta.url).pathname;
@@ -347,13 +348,13 @@ describe('a source that is imported again', () => {
   });
 
   /** Somebody edits the text of an item here. */
-  async function edit(courseId: string, content: string): Promise<void> {
-    const doc = await docOf(courseId, 'vertical/l');
+  async function edit(courseId: string, content: string, key = 'vertical/l'): Promise<void> {
+    const doc = await docOf(courseId, key);
     const materials = doc.materials.map((item) => ({ ...item, content }));
     const edited = normalizeLesson({ ...doc, materials }, doc, newId);
     if (!edited.ok) throw new Error('unfit');
     await bodies.putMany(courseId, [edited.body]);
-    const node = find(courseId, 'vertical/l');
+    const node = find(courseId, key);
     const fields = { ...node?.fields, title: 'Renamed here' };
     fakes.courses.get(courseId)?.nodes.set(node?.id ?? '', { ...node!, fields, body: toHash(edited.body.hash) });
   }
@@ -378,6 +379,24 @@ describe('a source that is imported again', () => {
     expect((await docOf(courseId, 'vertical/k')).materials[0]?.content).toBe('corrected');
     expect(await contentOf(courseId)).toBe('edited here');
     expect(find(courseId, 'vertical/l')?.fields['title']).toBe('Renamed here');
+  });
+
+  fieldCase('leaves the edit of a real archive that comes again, and names it (reimport-a)', async () => {
+    fakes = new FakeServices();
+    const { courseId } = await bring(caseBytes('reimport-a'));
+    const doc = await docOf(courseId, 'vertical/v1');
+    const [intro] = doc.materials;
+    await edit(courseId, '<p>Edited here.</p>', 'vertical/v1');
+    const next = await bring(caseBytes('reimport-a'), courseId);
+    expect(next).toMatchObject({ state: 'done' });
+    expect(said(next)).toEqual([
+      'vertical/v1 was edited here (title); that stays',
+      'vertical/v1 was edited here (content); that stays',
+    ]);
+    expect((await docOf(courseId, 'vertical/v1')).materials).toMatchObject([
+      { id: intro?.id, content: '<p>Edited here.</p>' },
+    ]);
+    expect(find(courseId, 'vertical/v1')?.fields['title']).toBe('Renamed here');
   });
 
   it('is refused with the list of what was edited here and changed in the source, and changes nothing', async () => {

@@ -1,4 +1,5 @@
 import { Parser } from 'htmlparser2';
+import { escapeHtml, escapeText } from './escape.js';
 import { Pieces, type Piece } from './render-pieces.js';
 import { shortText } from './text.js';
 
@@ -242,15 +243,4 @@ function written(attributes: Attributes): string {
   return Object.entries(attributes)
     .map(([name, value]) => (/^[A-Za-z][\w:.-]{0,60}$/.test(name) ? ` ${name}="${escapeHtml(value)}"` : ''))
     .join('');
-}
-
-/** Text as it may stand between tags and in attributes. */
-export function escapeHtml(text: string): string {
-  return escapeText(text).replaceAll('"', '&quot;');
-}
-
-/** Text as it may stand between tags. */
-function escapeText(text: string): string {
-  if (!/[&<>]/.test(text)) return text;
-  return text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;');
 }

@@ -1,7 +1,8 @@
 import MarkdownIt from 'markdown-it';
 import type { Attributes, IOptions } from 'sanitize-html';
 import { leaveMathAlone } from './markdown-math.js';
-import { Beyond, escapeHtml, prepareHtml, type Prepared } from './render-prepare.js';
+import { escapeHtml } from './escape.js';
+import { Beyond, prepareHtml, type Prepared } from './render-prepare.js';
 
 /**
  * What may still be spent on a page. Markup is counted before it is parsed, for some of it costs far more than its length: nesting

@@ -10,7 +10,7 @@ import {
   TEXT_COST,
   type RenderBudget,
 } from './render-text.js';
-import { escapeHtml } from './render-prepare.js';
+import { escapeHtml } from './escape.js';
 
 /** Raised whenever the same document would be rendered to other HTML; part of every cache key and of learners' hashes. */
 export const RENDER_VERSION = 4;

@@ -6,6 +6,7 @@ import { AppError } from '@coursewright/platform/errors';
 import { newId } from '@coursewright/platform/ids';
 import type { Files } from '../operations/file-ports.js';
 import { onDisk } from './storage-errors.js';
+import { syncFolder } from './sync-folder.js';
 
 const PART = '.part';
 const READ_BYTES = 256 * 1024;
@@ -104,10 +105,4 @@ async function writePart(path: string, chunks: AsyncIterable<Uint8Array>): Promi
     await file.close();
   }
   return hash.digest('base64url');
-}
-
-/** A name is durable when its folder is. */
-async function syncFolder(folder: string): Promise<void> {
-  const handle = await open(folder, 'r');
-  await handle.sync().finally(() => handle.close());
 }

@@ -5,6 +5,7 @@ import { AppError } from '@coursewright/platform/errors';
 import { newId } from '@coursewright/platform/ids';
 import type { Attempt, OpenArchive, Spool, Spooled } from '../operations/ports.js';
 import { onDisk } from './storage-errors.js';
+import { syncFolder } from './sync-folder.js';
 import { unpack } from './unpack.js';
 import { openUnpacked } from './unpacked.js';
 
@@ -98,12 +99,6 @@ async function readOrMakeId(folder: string): Promise<string> {
 
 function missing(error: NodeJS.ErrnoException): undefined {
   if (error.code !== 'ENOENT') throw error;
-}
-
-/** A name is durable when its folder is. */
-async function syncFolder(folder: string): Promise<void> {
-  const handle = await open(folder, 'r');
-  await handle.sync().finally(() => handle.close());
 }
 
 async function writeFile(path: string, chunks: AsyncIterable<Uint8Array>, maxBytes: number): Promise<Spooled> {

@@ -8,6 +8,8 @@ export type FindAsset = (name: string) => Promise<KeptFile | undefined>;
 const LINK =
   /(?<![\w.:/%-])(?:\/static\/|\/c4x\/[^/"'<>\s]{1,100}\/[^/"'<>\s]{1,100}\/asset\/|\/?asset-v1:[^"'<>\s@]{1,300}\+type@asset\+block@)/g;
 const MAX_NAME = 1000;
+/** What ends a link, by what stands before it. */
+const STOPS = { double: /["<>]/g, single: /['<>]/g, alone: /["'<>]/g, bare: /["'<>\s)]/g };
 
 /**
  * An item in which links to files of its course are links to the stored files (`asset:<hash>`), in all that learners get; what is for
@@ -57,7 +59,7 @@ function* placesIn(text: string): Generator<{ start: number; link: string }> {
     const quote = text[start - 1];
     const isQuoted = quote === '"' || quote === "'";
     const isAlone = start === 0;
-    const stop = isQuoted ? new RegExp(`[${quote}<>]`, 'g') : isAlone ? /["'<>]/g : /["'<>\s)]/g;
+    const stop = isQuoted ? (quote === '"' ? STOPS.double : STOPS.single) : isAlone ? STOPS.alone : STOPS.bare;
     stop.lastIndex = start + match[0].length;
     const end = stop.exec(text)?.index ?? text.length;
     const link = text.slice(start, end);

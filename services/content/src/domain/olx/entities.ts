@@ -1,5 +1,6 @@
 import { decodeHTMLStrict } from 'entities/decode';
 import type { Pause } from '../archive.js';
+import { escapeHtml } from '../escape.js';
 import { tooLarge } from './limits.js';
 
 /** Entities between two looks at the time. */
@@ -37,7 +38,7 @@ export async function withEntities(text: string, pause: Pause): Promise<string> 
       at++;
       continue;
     }
-    parts.push(text.slice(done, at), escaped(value));
+    parts.push(text.slice(done, at), escapeHtml(value));
     at += name.length + 2;
     done = at;
     length += value.length;
@@ -70,10 +71,6 @@ function ofHtml(name: string): string | undefined {
   const entity = `&${name};`;
   const value = decodeHTMLStrict(entity);
   return value === entity ? undefined : value;
-}
-
-function escaped(text: string): string {
-  return text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;').replaceAll('"', '&quot;');
 }
 
 const DECLARATION = /<!ENTITY\s+([A-Za-z][\w.-]{0,63})\s+(?:"([^"<%]{0,1000})"|'([^'<%]{0,1000})')\s*>/g;

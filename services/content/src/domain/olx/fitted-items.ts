@@ -2,7 +2,7 @@ import { MAX_LESSON_BYTES, type LessonInput } from '@coursewright/course-model/l
 import type { ImportBook } from '../import-report.js';
 import type { FileKeeper } from './course-files.js';
 import type { ListedItem } from './leaf.js';
-import { shrink, type Shrunk } from './shrink.js';
+import { noteShrunk, shrink, type Shrunk } from './shrink.js';
 
 /** Room for the frame of a document round its items, and for each item's place in the order. */
 const FRAME_BYTES = 4096;
@@ -71,8 +71,7 @@ export class FittedItems {
       return;
     }
     const source = entry.listed.item.source?.key ?? '';
-    for (const file of shrunk.files) this.to.book.keep({ kind: 'file', source, file });
-    this.to.book.lose({ source, what: shrunk.what, kept: true });
+    noteShrunk(this.to.book, source, shrunk);
     const bytes = sizeOf(shrunk.listed.item) + PLACE_BYTES;
     // Whatever it is that does not become smaller is not tried again.
     entry.isSmallest = bytes >= entry.bytes;

@@ -6,11 +6,13 @@ const BLOCKS = new Set(
     ' ',
   ),
 );
+/** Characters of HTML that are looked at for a shorter text. */
+const MOST_MARKUP = 512 * 1024;
 /** Elements whose text nobody reads. */
 const SILENT = new Set(['script', 'style', 'head', 'template', 'noscript']);
 
-/** The text that HTML shows, entities as characters, one line for each block; at most so many characters of it, and whether that is all. */
-export function plainText(html: string, most: number): { text: string; isWhole: boolean } {
+/** The text that HTML shows, entities as characters, one line for each block; at most so many characters of it. */
+export function plainText(html: string, most: number): string {
   const parts: string[] = [];
   let length = 0;
   let silent = 0;
@@ -23,8 +25,9 @@ export function plainText(html: string, most: number): { text: string; isWhole: 
       },
       ontext(data) {
         if (silent > 0 || length > most) return;
-        parts.push(data.replace(/\s+/g, ' '));
-        length += data.length;
+        const some = data.slice(0, most - length + 1);
+        parts.push(some.replace(/\s+/g, ' '));
+        length += some.length;
         if (length > most) parser.pause();
       },
       onclosetag(name) {
@@ -34,12 +37,12 @@ export function plainText(html: string, most: number): { text: string; isWhole: 
     },
     { decodeEntities: true },
   );
-  parser.write(html);
+  // Markup takes room too, but what is shown of a text begins where the text does.
+  parser.write(html.slice(0, Math.max(MOST_MARKUP, most)));
   parser.end();
   const text = parts
     .join('')
     .replace(/[ \t]*\n\s*/g, '\n')
     .trim();
-  const cut = text.length <= most ? text : text.slice(0, most).replace(/[\ud800-\udbff]$/, '');
-  return { text: cut, isWhole: cut.length === text.length && length <= most };
+  return text.length <= most ? text : text.slice(0, most).replace(/[\ud800-\udbff]$/, '');
 }

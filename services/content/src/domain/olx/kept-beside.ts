@@ -14,7 +14,7 @@ const MAX_DESCRIPTION = 10_000;
 export async function readDescription({ files: { files } }: Reading, read: NodeAttributes): Promise<void> {
   const html = await files.text(ABOUT, MAX_ABOUT_BYTES);
   if (html === undefined) return;
-  const { text } = plainText(html, html.length);
+  const text = plainText(html, html.length);
   if (text === '') return;
   if (read.fields['description'] === undefined) read.fields['description'] = firstPoints(text, MAX_DESCRIPTION);
   if (read.fields['description'] === text) return;

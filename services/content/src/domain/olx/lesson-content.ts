@@ -11,7 +11,8 @@ import { FittedItems } from './fitted-items.js';
 import { itemOfLeaf, looseText, type LeafItem } from './leaf.js';
 import { tooDeep } from './limits.js';
 import type { Block, OlxFiles } from './olx-files.js';
-import { escapeText } from './problem-text.js';
+import { escapeText } from '../escape.js';
+import { noteShrunk, shrink } from './shrink.js';
 import { isTrue } from './values.js';
 import { htmlWrittenOut, innerHtml, isHeavier, lengthOf, textOf, writtenOut } from './xml.js';
 
@@ -166,7 +167,8 @@ async function itemOf(
     const whyKept = `has more than ${MAX_LESSON_BYTES} characters, or more than ${MAX_PARTS} elements, attributes and texts; kept for authors as it came`;
     return { item: itemOfLeaf({ ...common, raw }), whyKept };
   }
-  const html = isHtml ? await htmlOf(reading, block, standing) : undefined;
+  const found = isHtml ? await htmlOf(reading, block, standing) : undefined;
+  const html = found === undefined ? undefined : await fittingHtml(reading, block.key, found);
   const raw = problem === undefined ? undefined : (block.raw ?? (await writtenOut(element, reading.pause)));
   const item = itemOfLeaf({
     ...common,
@@ -180,6 +182,20 @@ async function itemOf(
 /** Whether a block is too much to be looked at: reading it would take long, and no document has room for it. */
 function isTooMuch({ element, raw }: Block): boolean {
   return Math.max(raw?.length ?? 0, lengthOf(element)) > 2 * MAX_LESSON_BYTES || isHeavier(element, MAX_PARTS);
+}
+
+/** HTML that no lesson has room for, made smaller before anything else is done with so long a text. */
+async function fittingHtml({ book, files, pause }: Reading, key: string, html: string): Promise<string> {
+  let content = html;
+  while (content.length > MAX_LESSON_BYTES) {
+    await pause();
+    const listed = { list: 'materials' as const, item: { type: 'text/html', content } };
+    const shrunk = await shrink(listed, files.files.source.keeper);
+    if (shrunk === undefined) break;
+    noteShrunk(book, key, shrunk);
+    content = String((shrunk.listed.item as { content: unknown }).content);
+  }
+  return content;
 }
 
 /** The HTML of an html block: that of the file it names, else what stands inside. Undefined when the file is missing. */

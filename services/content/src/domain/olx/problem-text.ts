@@ -1,4 +1,5 @@
 import { isCDATA, isTag, isText, type AnyNode, type Element } from 'domhandler';
+import { escapeHtml, escapeText } from '../escape.js';
 import { textOf } from './xml.js';
 
 /** Elements that may be shown with all their attributes; nothing else is, so no new way to write an answer leaks one. */
@@ -72,7 +73,7 @@ export function shown(node: AnyNode, showing: Showing = {}): string {
 const VOID = new Set('br col embed hr img source wbr'.split(' '));
 
 function written([name, value]: [string, string]): string {
-  return ` ${name}="${escapeText(value).replaceAll('"', '&quot;')}"`;
+  return ` ${name}="${escapeHtml(value)}"`;
 }
 
 /** The same of several nodes. */
@@ -99,9 +100,4 @@ function imageOf({ attribs }: Element): string {
   const source = attribs['src'] ?? attribs['img'];
   if (source === undefined || source === '') return '';
   return `<img${written(['src', source])}${written(['alt', attribs['alt'] ?? ''])}>`;
-}
-
-/** Text as it stands between tags. */
-export function escapeText(text: string): string {
-  return text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;');
 }

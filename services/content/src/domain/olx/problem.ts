@@ -1,6 +1,7 @@
 import { isTag, type AnyNode, type Element } from 'domhandler';
 import { dropdownChoices } from './dropdown.js';
-import { escapeText, fieldMark, SHOWN, shown, shownAll, TEXT_ONLY, type Showing } from './problem-text.js';
+import { escapeText } from '../escape.js';
+import { fieldMark, SHOWN, shown, shownAll, TEXT_ONLY, type Showing } from './problem-text.js';
 import { elementsOf } from './xml.js';
 
 /** A part of a problem as learners may see it: text, or a question with its choices, never what is right. */

@@ -1,8 +1,8 @@
-import type { KeptFile } from '../import-report.js';
+import type { ImportBook, KeptFile } from '../import-report.js';
 import type { FileKeeper } from './course-files.js';
 import { plainText } from './html-text.js';
 import type { ListedItem } from './leaf.js';
-import { escapeText } from './problem-text.js';
+import { escapeText } from '../escape.js';
 
 /** An item of which something large has become files. */
 export interface Shrunk {
@@ -28,6 +28,12 @@ export async function shrink(listed: ListedItem, keeper: FileKeeper): Promise<Sh
   return (
     (await withoutPictures(listed, keeper)) ?? (await withoutSource(listed, keeper)) ?? withoutText(listed, keeper)
   );
+}
+
+/** Notes in the book what has become files. */
+export function noteShrunk(book: ImportBook, source: string, { files, what }: Shrunk): void {
+  for (const file of files) book.keep({ kind: 'file', source, file });
+  book.lose({ source, what, kept: true });
 }
 
 /** Fields of an item whose texts learners get. */
@@ -80,7 +86,7 @@ function sourceIn(value: unknown): string | undefined {
 /** The whole becomes a file; learners get the beginning of the text and a link to the rest, authors of other kinds the link. */
 async function withoutText(listed: ListedItem, keeper: FileKeeper): Promise<Shrunk | undefined> {
   const item = listed.item as Record<string, unknown>;
-  const field = TEXTS.find((name) => JSON.stringify(item[name] ?? '').length >= MIN_TEXT);
+  const field = TEXTS.find((name) => lengthOf(item[name]) >= MIN_TEXT);
   if (field === undefined) return undefined;
   const value = item[field];
   const isHtml = item['type'] === 'text/html' || field !== 'content' || listed.list !== 'materials';
@@ -89,13 +95,17 @@ async function withoutText(listed: ListedItem, keeper: FileKeeper): Promise<Shru
   const file = await keeper.keepBytes(Buffer.from(whole), type);
   const excerpt = isHtml ? plainText([...textsIn(value)].join('\n'), MAX_EXCERPT) : undefined;
   // An excerpt that is hardly shorter is no way to make room: then the link alone stays.
-  const shown = excerpt !== undefined && excerpt.text.length * 2 < whole.length ? excerpt.text : '';
+  const shown = excerpt !== undefined && excerpt.length * 2 < whole.length ? excerpt : '';
   const html = `${shown === '' ? '' : `<p>${escapeText(shown).replaceAll('\n', '<br>')}</p>`}<p><a href="asset:${file.hash}">The whole text as a file</a></p>`;
   const instead =
     field === 'questions' ? [{ type: 'text', html }] : listed.list === 'materials' && isHtml ? html : { html };
   const left = isHtml ? instead : { file: `asset:${file.hash}` };
   const what = `${file.bytes} bytes of text do not fit into a lesson document; ${shown === '' ? 'a link to it' : 'its beginning'} stays, the whole is kept as a file (${file.hash})`;
   return { listed: { ...listed, item: { ...item, [field]: left } } as unknown as ListedItem, files: [file], what };
+}
+
+function lengthOf(value: unknown): number {
+  return typeof value === 'string' ? value.length : JSON.stringify(value ?? '').length;
 }
 
 function bytesOf(data: string, isBase64: boolean): Buffer {

@@ -11,6 +11,7 @@ import {
   type ParentNode,
 } from 'domhandler';
 import type { Pause } from '../archive.js';
+import { escapeText } from '../escape.js';
 
 /** The element children of a node. */
 export function elementsOf(parent: ParentNode): Element[] {
@@ -29,7 +30,7 @@ export function textOf(node: AnyNode): string {
  * that is not ASCII as references, three to eight bytes for each character, and joins a long attribute from a piece for each quote in it.)
  */
 export function xmlOf(node: AnyNode): string {
-  if (isText(node)) return escapeText(node.data);
+  if (isText(node)) return escapeXml(node.data);
   if (isCDATA(node)) return `<![CDATA[${node.children.map(textOf).join('')}]]>`;
   if (isComment(node)) return `<!--${node.data}-->`;
   if (isDirective(node)) return `<${node.data}>`;
@@ -41,13 +42,13 @@ export function xmlOf(node: AnyNode): string {
   return inner === '' ? `${start}/>` : `${start}>${inner}</${node.name}>`;
 }
 
-function escapeText(text: string): string {
-  return text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;').replaceAll('\r', '&#13;');
+function escapeXml(text: string): string {
+  return escapeText(text).replaceAll('\r', '&#13;');
 }
 
 /** A reader of XML makes blanks of tabs and line ends that are not references. */
 function escapeAttribute(value: string): string {
-  return escapeText(value).replaceAll('"', '&quot;').replaceAll('\t', '&#9;').replaceAll('\n', '&#10;');
+  return escapeXml(value).replaceAll('"', '&quot;').replaceAll('\t', '&#9;').replaceAll('\n', '&#10;');
 }
 
 /** An element as XML again, others having their turn: for one that may be as large as a file. */
