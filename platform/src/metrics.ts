@@ -11,12 +11,14 @@ export function collectProcessMetrics(service: string, memoryLimitMib?: number):
   registry.setDefaultLabels({ service });
   if (collecting) return;
   collecting = true;
-  collectDefaultMetrics({ register: registry });
+  collectDefaultMetrics({ register: registry, eventLoopMonitoringPrecision: loopDelayMs });
   if (memoryLimitMib !== undefined)
     gauge('memory_limit_bytes', 'Resident memory that this process may take', []).set(memoryLimitMib * 1024 * 1024);
   measureStretches();
 }
 
+/** How often the delay of the event loop is looked at. Its default, 10 ms, wakes an idle process a hundred times a second. */
+const loopDelayMs = 100;
 const turnMs = 10;
 /** Between turns while there is little to do: waking up a hundred times a second is itself work. No longer, since what is done meanwhile adds to a stretch. */
 const calmTurnMs = 15;

@@ -60,12 +60,17 @@ const channelOptions: ClientOptions = {
   'grpc.max_send_message_length': maxMessageBytes,
 };
 
+export interface ChannelOptions {
+  /** With more calls than these under way at one replica all of them take some, 16 unless told; with 0 each call goes to the next one. */
+  readonly crowd?: number;
+}
+
 /**
- * Opens a channel to `host:port`, or to several with commas between. Calls go round robin to the replicas that answer; one that hangs is left within 2 s,
+ * Opens a channel to `host:port`, or to several with commas between. Calls go round robin, in turns of a second, to the replicas that answer; one that hangs is left within 2 s,
  * and what was under way there fails as if it had died; one that stops is left before it does. Nothing is sent before the first call.
  */
-export function openChannel(peer: string, addresses: string): Channel {
-  const replicas = new Replicas(addresses, channelOptions);
+export function openChannel(peer: string, addresses: string, { crowd }: ChannelOptions = {}): Channel {
+  const replicas = new Replicas(addresses, channelOptions, crowd);
   return {
     peer,
     client<D extends ServiceDefinition>(definition: D) {

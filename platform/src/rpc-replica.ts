@@ -54,6 +54,11 @@ export class Replica {
     return this.current;
   }
 
+  /** Calls that have begun and not ended. */
+  get underWay(): number {
+    return this.calls.size;
+  }
+
   get state(): State {
     return this.current.getChannel().getConnectivityState(false);
   }

@@ -60,7 +60,7 @@ beforeAll(async () => {
 beforeEach(async () => {
   await Promise.all([one.start(), two.start()]);
   [one.begun, two.begun] = [0, 0];
-  channel = openChannel('peer', `${one.address},${two.address}`);
+  channel = openChannel('peer', `${one.address},${two.address}`, { crowd: 0 });
   await expectBothAnswer();
 }, 30_000);
 afterEach(async () => {
@@ -76,8 +76,8 @@ afterAll(async () => {
 });
 
 /** Who answers a call that may be repeated and takes so long. */
-async function ask(ms: number | string = 0): Promise<string> {
-  const { result } = await channel
+async function ask(ms: number | string = 0, over: Channel = channel): Promise<string> {
+  const { result } = await over
     .client(RequestServiceDefinition)
     .recall({ fingerprint: String(ms) }, { token, deadlineMs: 10_000 });
   return String(result?.['name']);
@@ -140,6 +140,27 @@ describe('two replicas of a service', () => {
   it('share the calls of a channel', async () => {
     const answers = await Promise.all(Array.from({ length: 40 }, () => ask()));
     expect(answers.filter((by) => by === 'one')).toHaveLength(20);
+  });
+
+  it('get calls in turns of a second, and together what is too much for one', async () => {
+    const own = openChannel('peer', `${one.address},${two.address}`);
+    try {
+      const calls = under(() => ask(5, own));
+      await eventually(() => expect(new Set(calls.answers.map(({ by }) => by)).size).toBe(2), 5_000);
+      const since = calls.answers.length;
+      await new Promise((resolve) => setTimeout(resolve, 2_500));
+      await calls.end();
+      const names = calls.answers.slice(since).map(({ by }) => by);
+      // Eight calls are under way when a turn ends: they come back between the first ones of the next.
+      const changes = names.filter((name, n) => n > 0 && name !== names[n - 1]).length;
+      expect(changes).toBeGreaterThanOrEqual(2);
+      expect(changes).toBeLessThan(50);
+      const crowd = await Promise.all(Array.from({ length: 60 }, () => ask(20, own)));
+      expect(crowd.filter((by) => by === 'one').length).toBeGreaterThanOrEqual(20);
+      expect(crowd.filter((by) => by === 'two').length).toBeGreaterThanOrEqual(20);
+    } finally {
+      own.close();
+    }
   });
 
   it('answer for each other when one is killed, and share again once it is back', async () => {
