@@ -35,7 +35,11 @@ export interface Batcher {
 }
 
 const batchSize = 100;
-const lingerMs = 10;
+/**
+ * From the beginning of one batch to that of the next while events stream: twice what a batch takes, within these bounds. A machine with
+ * time to spare goes at once to what has come; a busy one makes fewer and fuller transactions, which is what it needs.
+ */
+const lingerMs = { least: 10, most: 100 };
 const effectDelay = latency('event_effect_delay_seconds', 'Time from an event to its effect', ['source', 'type']);
 const outcomes = counter('event_outcomes_total', 'What became of delivered events', ['source', 'outcome']);
 
@@ -45,6 +49,7 @@ export function createBatcher(options: BatchOptions): Batcher {
   let under: readonly Waiting[] = [];
   let working: Promise<void> | undefined;
   let lastBatch = 0;
+  let linger = lingerMs.least;
   const idlers: { readonly lease: Lease; readonly resolve: () => void }[] = [];
   const isBusyWith = (lease: Lease): boolean => [...waiting, ...under].some((one) => one.lease === lease);
   const releaseIdlers = (): void => {
@@ -56,7 +61,7 @@ export function createBatcher(options: BatchOptions): Batcher {
   const drain = async (): Promise<void> => {
     while (waiting.length > 0) {
       // Alone, an event takes effect at once; in a stream of them a little patience makes one transaction of many.
-      const rest = lingerMs - (performance.now() - lastBatch);
+      const rest = linger - (performance.now() - lastBatch);
       if (rest > 0 && waiting.length < batchSize) await new Promise((resolve) => setTimeout(resolve, rest));
       lastBatch = performance.now();
       under = waiting.slice(0, batchSize);
@@ -72,6 +77,7 @@ export function createBatcher(options: BatchOptions): Batcher {
         options.logger.error({ err: error, source: options.source }, 'event batch failed');
       }
       under = [];
+      linger = Math.min(Math.max(2 * (performance.now() - lastBatch), lingerMs.least), lingerMs.most);
       releaseIdlers();
     }
     working = undefined;
