@@ -20,6 +20,17 @@ export const inboxStatements = {
            FROM unnest($2::text[]::uuid[], $3::bigint[], $4::text[]::uuid[], $5::text[]) AS m(course_id, seq, event_id, epoch)
            WHERE inbox.source = $1::text AND inbox.course_id = m.course_id`,
   },
+  // Rows are locked in one order, so that two of these, or one and a transaction, never wait for each other.
+  stepOver: {
+    name: 'inbox_step_over',
+    text: `WITH fit AS (
+             SELECT i.course_id, m.upto, m.event_id
+             FROM unnest($2::text[]::uuid[], $3::bigint[], $4::bigint[], $5::text[]::uuid[], $6::text[]) AS m(course_id, before, upto, event_id, epoch)
+             JOIN inbox i ON i.source = $1::text AND i.course_id = m.course_id
+             WHERE i.seq = m.before AND i.epoch = m.epoch AND i.parked_at IS NULL ORDER BY i.course_id FOR UPDATE OF i)
+           UPDATE inbox SET seq = fit.upto, event_id = fit.event_id FROM fit
+           WHERE inbox.source = $1::text AND inbox.course_id = fit.course_id RETURNING inbox.course_id::text AS course_id`,
+  },
   look: {
     name: 'inbox_look',
     text: `SELECT course_id::text AS course_id, seq, epoch, parked_at IS NOT NULL AS parked, reason FROM inbox

@@ -11,6 +11,11 @@ export interface Subscription<S extends TxSql> {
   /** By event type; types without a handler are stepped over. */
   readonly handlers: Readonly<Record<string, EventHandler<S>>>;
   /**
+   * True when the event alone, whatever is here, says that it has no effect: it is stepped over, and needs no transaction. Left out, every
+   * event with a handler has one.
+   */
+  readonly isIdle?: (event: Event) => boolean;
+  /**
    * Makes the projection of one course what the source's state says; used when events are no longer kept, and to rebuild.
    * An empty state says that the source has no such course.
    */

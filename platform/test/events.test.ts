@@ -1,6 +1,7 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
 
 import { newId } from '@coursewright/platform/ids';
+import type { Event } from '@coursewright/platform/event';
 import { headers } from '@nats-io/transport-node';
 import { registry } from '@coursewright/platform/metrics';
 import { ensureStream, managerOf, streamOf } from '@coursewright/platform/nats';
@@ -231,6 +232,65 @@ describe('events', () => {
     expect(await pair.inbox.replay(course)).toEqual({ replayed: true });
     expect(await pair.heard(course)).toEqual(['good', 'mended', 'behind']);
     expect(await pair.letters()).toEqual([]);
+  });
+
+  it('without effect move their course on as others do, and only from exactly where it stands', async () => {
+    await open();
+    const [busy, calm, late, parked] = [newId(), newId(), newId(), newId()];
+    const event = (courseId: string, seq: number, more: { idle?: true; type?: string; epoch?: string } = {}): Event => {
+      const { idle = false, type = 'said', epoch = 'e' } = more;
+      const data = { what: `${seq}`, idle };
+      return { id: newId(), source: pair.source, type, courseId, seq, epoch, at: new Date(), data };
+    };
+    const idle = { idle: true } as const;
+    const others = { type: 'unheard-of' };
+    await pair.inbox.apply([busy, calm, late, parked].map((id) => event(id, 1)));
+    await pair.inbox.bury(event(parked, 2), 'poison');
+    const mixed = [
+      event(busy, 2, idle),
+      event(calm, 2, idle),
+      event(late, 3, idle),
+      event(busy, 3),
+      event(parked, 3, idle),
+      event(calm, 3, others),
+    ];
+    expect(await pair.inbox.apply(mixed)).toEqual(['applied', 'applied', 'gap', 'applied', 'parked', 'applied']);
+    expect(await pair.inbox.apply(mixed)).toEqual([
+      ...['duplicate', 'duplicate', 'gap', 'duplicate', 'parked', 'duplicate'],
+    ]);
+    // Two in a row with a gap between, another epoch, one that is here already beside one that follows.
+    expect(await pair.inbox.apply([event(calm, 4, idle), event(calm, 6, idle)])).toEqual(['applied', 'gap']);
+    expect(await pair.inbox.apply([event(busy, 4, { ...idle, epoch: 'restored' })])).toEqual(['gap']);
+    expect(await pair.inbox.apply([event(busy, 3, idle), event(busy, 4, idle)])).toEqual(['duplicate', 'applied']);
+    expect(await pair.heard(busy)).toEqual(['1', '3']);
+    expect(await pair.heard(calm)).toEqual(['1']);
+    const { rows } = await pair.ownDb.pool.query(
+      'SELECT course_id AS id, seq, epoch, event_id IS NOT NULL AS named FROM inbox ORDER BY array_position($1, course_id)',
+      [[busy, calm, late, parked]],
+    );
+    expect(rows.map(({ id, seq, epoch, named }) => [id, seq, epoch, named])).toEqual([
+      [busy, 4, 'e', true],
+      [calm, 4, 'e', true],
+      [late, 1, 'e', true],
+      [parked, 1, 'e', true],
+    ]);
+  });
+
+  it('without effect that come at two places at once move a course on once', async () => {
+    await open();
+    const courses = Array.from({ length: 30 }, newId);
+    const said = (courseId: string, seq: number, idle: boolean): Event => ({
+      ...{ id: newId(), source: pair.source, type: 'said', courseId, seq, epoch: 'e', at: new Date() },
+      data: { what: `${seq}`, idle },
+    });
+    await pair.inbox.apply(courses.map((id) => said(id, 1, false)));
+    const batches = Array.from({ length: 8 }, (_, n) => {
+      const order = n % 2 === 0 ? courses : [...courses].reverse();
+      return order.map((id) => said(id, 2, n < 6));
+    });
+    const outcomes = (await Promise.all(batches.map((batch) => pair.inbox.apply(batch)))).flat();
+    expect(outcomes.filter((outcome) => outcome === 'applied')).toHaveLength(courses.length);
+    expect(outcomes.filter((outcome) => outcome === 'duplicate')).toHaveLength(7 * courses.length);
   });
 
   it('are buried once, however often their burial is asked for, and not at all once they have taken effect', async () => {

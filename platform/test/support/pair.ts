@@ -176,6 +176,7 @@ export class Pair {
           await sql.rows(insertEffect, [event.courseId, event.seq, event.data['what']]);
         },
       },
+      isIdle: ({ data }) => data['idle'] === true,
       applyState: async (sql, courseId, data) => {
         await this.beforeEffect({ courseId, data, type: 'state' });
         await sql.rows(clearEffects, [courseId]);

@@ -187,6 +187,27 @@ describe('the table of contents', () => {
     expect(listed).toEqual([]);
   });
 
+  it('is left alone by another text of what nobody can deploy on, and by no other change', async () => {
+    const course = newId();
+    const [a, b] = [newId(), newId()];
+    const edited = (id: string, more: object) => node(id, 'B', { what: ['edited'], bodyOnly: true, ...more });
+    const say = (name: string, nodes: object[]): void => {
+      versioning.emit(course, 'committed', committed(course, name, nodes));
+    };
+    say('one', [node(a, 'A'), node(b, 'B', { submittable: false })]);
+    await catchUp();
+    const before = await rowsOf(course);
+    say('text', [edited(b, { submittable: false })]);
+    await catchUp();
+    expect(await rowsOf(course)).toEqual(before);
+    say('own text', [edited(b, { submittable: false }), node(a, 'A', { what: ['edited'], bodyOnly: true })]);
+    await catchUp();
+    expect((await rowsOf(course)).map(({ nodeId, commit }) => [nodeId, commit])).toEqual([[a, hashOf('own text')]]);
+    say('taken off', [edited(b, { submittable: false }), edited(a, { submittable: false, bodyOnly: false })]);
+    await catchUp();
+    expect(await titles(course)).toEqual([]);
+  });
+
   it('is listed anew at the very commit when an event names too few nodes', async () => {
     const course = newId();
     const ids = Array.from({ length: 5 }, newId);

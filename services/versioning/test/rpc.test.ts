@@ -401,4 +401,21 @@ describe('the events of a course', () => {
       state: { head: { commit: head, truncated: true, counts: { units: 1, modules: 2 } } },
     });
   });
+
+  it('say of a node when nothing but its body has changed', async () => {
+    const nodeId = lessons[20] ?? '';
+    const body = (n: number) => ({ op: { $case: 'setBody' as const, value: { nodeId, body: bodyHash(n) } } });
+    for (const ops of [[body(7)], [setTitle(nodeId, 'Another title')], [body(8), setTitle(nodeId, 'A third')]])
+      await service.client.commit({ courseId, ops, message: 'said of' }, author);
+    const { watermark } = await service.events.eventsSince(
+      { courseId, afterSeq: 1_000_000 },
+      await service.service('catalog'),
+    );
+    const { events } = await service.events.eventsSince(
+      { courseId, afterSeq: watermark - 3 },
+      await service.service('catalog'),
+    );
+    const told = events.map(({ data }) => (data?.['nodes'] as { id: string; what: string[]; bodyOnly: boolean }[])[0]);
+    expect(told).toMatchObject([true, false, false].map((bodyOnly) => ({ id: nodeId, what: ['edited'], bodyOnly })));
+  });
 });

@@ -46,6 +46,7 @@ export function versioningEvents(deps: Pick<Deps, 'projection' | 'registry' | 'c
         return (facts) => withVersion(facts, number);
       }),
     },
+    isIdle: ({ type, data }) => type === 'committed' && !Committed.fromJSON(data).defaultBranch,
     async applyState(sql, courseId, json) {
       const { head, published, latestVersion } = VersioningState.fromJSON(json);
       await projectState(deps, sql, courseId, ({ review }) => ({

@@ -24,6 +24,7 @@ export function versioningEvents<Tx extends TxSql>(
         if (committed.defaultBranch) await apply(tx, commitOf(event.courseId, committed));
       },
     },
+    isIdle: ({ type, data }) => type === 'committed' && !concernsContents(Committed.fromJSON(data)),
     async applyState(tx, courseId, json) {
       const { head } = VersioningState.fromJSON(json);
       // A state names no nodes: they are asked for. Rows of removed nodes are nowhere else, so they stay, marked.
@@ -32,6 +33,11 @@ export function versioningEvents<Tx extends TxSql>(
       await deps.contents.replace(tx, { courseId, contents: [], at: deps.now() });
     },
   };
+}
+
+/** Whether a commit may change what can be deployed on, or what is told of it. Another text of a lesson is nothing to anybody here. */
+function concernsContents({ defaultBranch, nodes, truncated }: Committed): boolean {
+  return defaultBranch && (truncated || nodes.some(({ submittable, bodyOnly }) => submittable || !bodyOnly));
 }
 
 function commitOf(courseId: string, { commit, at, nodes, truncated }: Committed): AppliedCommit {

@@ -15,6 +15,7 @@ export function versioningEvents<Tx extends TxSql>(heads: Heads<Tx>): Subscripti
         if (committed.defaultBranch) await heads.put(tx, headOf(event.courseId, committed));
       },
     },
+    isIdle: ({ type, data }) => type === 'committed' && !Committed.fromJSON(data).defaultBranch,
     async applyState(tx, courseId, json) {
       const { head } = VersioningState.fromJSON(json);
       if (head === undefined) await heads.remove(tx, courseId);

@@ -22,6 +22,8 @@ export interface NodeChange {
   readonly body: string | null;
   /** Whether the body is another one than before. */
   readonly bodyChanged: boolean;
+  /** Whether it is known that nothing else differs. */
+  readonly bodyOnly: boolean;
 }
 
 /** How many nodes a commit added, removed, moved and edited; a list put in another order counts as one move. */
@@ -57,6 +59,7 @@ export function changesOf(draft: TreeDraft): NodeChange[] {
       parent: after ? after.parent : (before?.parent ?? null),
       body: present.body,
       bodyChanged: (before?.head.body ?? null) !== (after?.body ?? null),
+      bodyOnly: what.join() === 'edited' && before !== null && after !== null && hasSameRest(before.head, after),
     });
   }
   return changes;
@@ -65,9 +68,11 @@ export function changesOf(draft: TreeDraft): NodeChange[] {
 type Own = Pick<NodeHead, 'body' | 'fields' | 'source'>;
 
 function isEdited(before: Own, after: Own): boolean {
-  return (
-    before.body !== after.body || !sameFields(before.fields, after.fields) || !sameValue(before.source, after.source)
-  );
+  return before.body !== after.body || !hasSameRest(before, after);
+}
+
+function hasSameRest(before: Own, after: Own): boolean {
+  return sameFields(before.fields, after.fields) && sameValue(before.source, after.source);
 }
 
 const COUNTED_AS: Readonly<Record<What, keyof ChangeCounts>> = {

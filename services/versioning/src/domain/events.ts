@@ -68,7 +68,7 @@ export function committedData({
   };
 }
 
-function changedNode({ id, kind, what, fields, parent, body }: NodeChange): Record<string, unknown> {
+function changedNode({ id, kind, what, fields, parent, body, bodyOnly }: NodeChange): Record<string, unknown> {
   return {
     id,
     kind: kindWord(kind),
@@ -77,6 +77,7 @@ function changedNode({ id, kind, what, fields, parent, body }: NodeChange): Reco
     submittable: fields.submittable === true,
     parentId: parent ?? '',
     body: body ?? '',
+    bodyOnly,
   };
 }
 

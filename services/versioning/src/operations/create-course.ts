@@ -73,6 +73,7 @@ export async function createCourse(deps: Deps, input: CreateCourseInput): Promis
       parent: null,
       body: null,
       bodyChanged: false,
+      bodyOnly: false,
     } as const;
     const commit = advance.add(
       { tree, changes: [root] },

@@ -169,6 +169,7 @@ async function firstChanges(pool: ObjectPool, from: Commit, parentId: string): P
       parent: parent === root.head.id ? parentId : parent,
       body: head.body,
       bodyChanged: head.body !== null,
+      bodyOnly: false,
     }));
 }
 
@@ -196,6 +197,7 @@ function changeOf(diff: NodeDiff): NodeChange | null {
     parent: diff.to?.parent ?? diff.from?.parent ?? null,
     body: present.body,
     bodyChanged: (diff.before?.body ?? null) !== (diff.after?.body ?? null),
+    bodyOnly: false,
   };
 }
 

@@ -298,7 +298,7 @@ describe('the walk over history', () => {
 
   it('keeps a row for the top of an added or removed subtree, and for every restored node', () => {
     const change = (id: string, parent: string, ...what: ('added' | 'removed' | 'edited' | 'moved')[]) =>
-      ({ id, parent, what, kind: 'lesson', fields: {}, body: null, bodyChanged: false }) as const;
+      ({ id, parent, what, kind: 'lesson', fields: {}, body: null, bodyChanged: false, bodyOnly: false }) as const;
     const changes = [
       change('m', 'u', 'added'),
       change('l1', 'm', 'added'),

@@ -64,6 +64,8 @@ export interface ChangedNode {
   parentId: string;
   /** Hash of the body, or empty. */
   body: string;
+  /** Nothing but the body differs from before. False in events of releases that did not say it. */
+  bodyOnly: boolean;
 }
 
 export interface BranchCreated {
@@ -645,7 +647,16 @@ export const ChangeCounts: MessageFns<ChangeCounts> = {
 };
 
 function createBaseChangedNode(): ChangedNode {
-  return { id: "", kind: NodeKind.UNSPECIFIED, what: [], title: "", submittable: false, parentId: "", body: "" };
+  return {
+    id: "",
+    kind: NodeKind.UNSPECIFIED,
+    what: [],
+    title: "",
+    submittable: false,
+    parentId: "",
+    body: "",
+    bodyOnly: false,
+  };
 }
 
 export const ChangedNode: MessageFns<ChangedNode> = {
@@ -670,6 +681,9 @@ export const ChangedNode: MessageFns<ChangedNode> = {
     }
     if (message.body !== "") {
       writer.uint32(58).string(message.body);
+    }
+    if (message.bodyOnly !== false) {
+      writer.uint32(64).bool(message.bodyOnly);
     }
     return writer;
   },
@@ -743,6 +757,14 @@ export const ChangedNode: MessageFns<ChangedNode> = {
             message.body = reader.string();
             continue;
           }
+          case 8: {
+            if (tag !== 64) {
+              break;
+            }
+
+            message.bodyOnly = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -768,6 +790,11 @@ export const ChangedNode: MessageFns<ChangedNode> = {
         ? globalThis.String(object.parent_id)
         : "",
       body: isSet(object.body) ? globalThis.String(object.body) : "",
+      bodyOnly: isSet(object.bodyOnly)
+        ? globalThis.Boolean(object.bodyOnly)
+        : isSet(object.body_only)
+        ? globalThis.Boolean(object.body_only)
+        : false,
     };
   },
 
@@ -794,6 +821,9 @@ export const ChangedNode: MessageFns<ChangedNode> = {
     if (message.body !== "") {
       obj.body = message.body;
     }
+    if (message.bodyOnly !== false) {
+      obj.bodyOnly = message.bodyOnly;
+    }
     return obj;
   },
 
@@ -809,6 +839,7 @@ export const ChangedNode: MessageFns<ChangedNode> = {
     message.submittable = object.submittable ?? false;
     message.parentId = object.parentId ?? "";
     message.body = object.body ?? "";
+    message.bodyOnly = object.bodyOnly ?? false;
     return message;
   },
 };
