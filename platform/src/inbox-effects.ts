@@ -81,9 +81,15 @@ export class InboxEffects<S extends TxSql> {
     return new Set(rows.map((row) => row.course_id));
   }
 
+  /** What cannot even be read is left to its handler, whose refusal parks this course and holds up no other. */
   private isIdle(event: Event): boolean {
     const { handlers, isIdle } = this.subscription;
-    return own(handlers, event.type) === undefined || isIdle?.(event) === true;
+    if (own(handlers, event.type) === undefined) return true;
+    try {
+      return isIdle?.(event) === true;
+    } catch {
+      return false;
+    }
   }
 
   private applyTogether(events: readonly Event[]): Promise<Outcome[]> {

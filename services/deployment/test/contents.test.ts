@@ -208,6 +208,17 @@ describe('the table of contents', () => {
     expect(await titles(course)).toEqual([]);
   });
 
+  it('of other courses follows although the event of one cannot be read', async () => {
+    const [bad, good, node1] = [newId(), newId(), newId()];
+    versioning.emit(bad, 'committed', committed(bad, 'one', [node(newId(), 'A')]));
+    versioning.emit(bad, 'committed', { ...committed(bad, 'two', []), nodes: [null] });
+    versioning.emit(good, 'committed', committed(good, 'one', [node(node1, 'G')]));
+    await catchUp();
+    expect(await titles(good)).toEqual(['G']);
+    const { items } = (await running.command('dead-letters')) as { items: { course_id: string; seq: number }[] };
+    expect(items).toContainEqual(expect.objectContaining({ course_id: bad, seq: 2 }));
+  });
+
   it('is listed anew at the very commit when an event names too few nodes', async () => {
     const course = newId();
     const ids = Array.from({ length: 5 }, newId);
