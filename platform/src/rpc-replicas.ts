@@ -72,6 +72,7 @@ export class Replicas {
   private turn = 0;
   private turnBegan = -Infinity;
   private justSent = 0;
+  private underWay = 0;
   private crowded = 0;
   private readonly owner = {
     changed: () => this.changed(),
@@ -151,15 +152,17 @@ export class Replicas {
    * second, then to the next: evenly enough, and each stays warm. Calls that one replica would have to queue are spread over all.
    */
   private inTurn(from: readonly Replica[]): Replica {
-    // Calls of one turn of the event loop are not under way yet when the next one asks.
-    if (this.justSent === 0) {
+    const isFirst = this.justSent === 0;
+    const now = performance.now();
+    if (isFirst && now - this.turnBegan >= turnMs) [this.turn, this.turnBegan] = [this.turn + 1, now];
+    const current = from[this.turn % from.length]!;
+    // Of the calls of one turn of the event loop some are under way when the next one asks, and others not yet: what was before them counts.
+    if (isFirst) {
+      this.underWay = current.underWay;
       setImmediate(() => (this.justSent = 0));
-      const now = performance.now();
-      if (now - this.turnBegan >= turnMs) [this.turn, this.turnBegan] = [this.turn + 1, now];
     }
     this.justSent += 1;
-    const current = from[this.turn % from.length]!;
-    if (current.underWay + this.justSent <= this.crowd) return current;
+    if (this.underWay + this.justSent <= this.crowd) return current;
     return from[this.crowded++ % from.length]!;
   }
 

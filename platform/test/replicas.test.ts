@@ -48,7 +48,10 @@ let keys: TestKeys;
 let token: string;
 let one: Replica;
 let two: Replica;
+/** As services open it: replicas have turns of a second. */
 let channel: Channel;
+/** Goes to the other replica with each call, for what has to be under way at both. */
+let byCall: Channel;
 let loads: Load[] = [];
 
 beforeAll(async () => {
@@ -60,7 +63,8 @@ beforeAll(async () => {
 beforeEach(async () => {
   await Promise.all([one.start(), two.start()]);
   [one.begun, two.begun] = [0, 0];
-  channel = openChannel('peer', `${one.address},${two.address}`, { crowd: 0 });
+  channel = openChannel('peer', `${one.address},${two.address}`);
+  byCall = openChannel('peer', `${one.address},${two.address}`, { crowd: 0 });
   await expectBothAnswer();
 }, 30_000);
 afterEach(async () => {
@@ -68,7 +72,7 @@ afterEach(async () => {
   // Also of a test that failed: a caller without a channel would fail without end.
   await Promise.all(loads.map((load) => load.end()));
   loads = [];
-  channel.close();
+  for (const open of [channel, byCall]) open.close();
 });
 afterAll(async () => {
   for (const replica of [one, two]) replica.signal('SIGKILL');
@@ -84,22 +88,33 @@ async function ask(ms: number | string = 0, over: Channel = channel): Promise<st
 }
 
 /** Who took an upload, which may not be repeated. */
-async function upload(ms = 0): Promise<string> {
+async function upload(ms = 0, over: Channel = channel): Promise<string> {
   const header = { format: String(ms), courseId: 'c', mediaType: 'application/gzip' };
   const requests = [{ part: { $case: 'header', value: header } as const }];
-  return (await channel.client(ContentServiceDefinition).startImport(requests, { token, deadlineMs: 10_000 })).id;
+  return (await over.client(ContentServiceDefinition).startImport(requests, { token, deadlineMs: 10_000 })).id;
 }
 
-/** Who has sent each message of a stream; the n-th comes after so many milliseconds. */
+/** Who has sent each message of a stream that goes to both in turn; the n-th comes after so many milliseconds. */
 async function stream(...ms: number[]): Promise<string[]> {
   const got: string[] = [];
-  const chunks = channel.client(ContentServiceDefinition).getBodies({ hashes: ms.map(String) }, { token });
+  const chunks = byCall.client(ContentServiceDefinition).getBodies({ hashes: ms.map(String) }, { token });
   for await (const { bodies } of chunks) got.push(bodies[0]!.hash);
   return got;
 }
 
 async function expectBothAnswer(): Promise<void> {
-  await eventually(async () => expect(new Set([await ask(), await ask()]).size).toBe(2), 10_000);
+  await eventually(async () => expect(new Set([await ask(0, byCall), await ask(0, byCall)]).size).toBe(2), 10_000);
+}
+
+/** Resolves when the turn of the first replica has just begun: a second in which it gets all calls. */
+async function turnOfOne(): Promise<void> {
+  for (let before = 'one', end = performance.now() + 10_000; ;) {
+    const by = await ask();
+    if (before === 'two' && by === 'one') return;
+    if (performance.now() > end) throw new Error('the first replica has no turn');
+    before = by;
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
 }
 
 interface Load {
@@ -138,34 +153,41 @@ const away = { kind: 'unavailable', reason: 'SERVICE_UNAVAILABLE', details: { se
 
 describe('two replicas of a service', () => {
   it('share the calls of a channel', async () => {
-    const answers = await Promise.all(Array.from({ length: 40 }, () => ask()));
+    const answers = await Promise.all(Array.from({ length: 40 }, () => ask(0, byCall)));
     expect(answers.filter((by) => by === 'one')).toHaveLength(20);
   });
 
   it('get calls in turns of a second, and together what is too much for one', async () => {
-    const own = openChannel('peer', `${one.address},${two.address}`);
-    try {
-      const calls = under(() => ask(5, own));
-      await eventually(() => expect(new Set(calls.answers.map(({ by }) => by)).size).toBe(2), 5_000);
-      const since = calls.answers.length;
-      await new Promise((resolve) => setTimeout(resolve, 2_500));
-      await calls.end();
-      const names = calls.answers.slice(since).map(({ by }) => by);
-      // Eight calls are under way when a turn ends: they come back between the first ones of the next.
-      const changes = names.filter((name, n) => n > 0 && name !== names[n - 1]).length;
-      expect(changes).toBeGreaterThanOrEqual(2);
-      expect(changes).toBeLessThan(50);
-      const crowd = await Promise.all(Array.from({ length: 60 }, () => ask(20, own)));
-      expect(crowd.filter((by) => by === 'one').length).toBeGreaterThanOrEqual(20);
-      expect(crowd.filter((by) => by === 'two').length).toBeGreaterThanOrEqual(20);
-    } finally {
-      own.close();
+    const calls = under(() => ask(5));
+    await eventually(() => expect(new Set(calls.answers.map(({ by }) => by)).size).toBe(2), 5_000);
+    const since = calls.answers.length;
+    await new Promise((resolve) => setTimeout(resolve, 2_500));
+    await calls.end();
+    const names = calls.answers.slice(since).map(({ by }) => by);
+    // Eight calls are under way when a turn ends: they come back between the first ones of the next.
+    const changes = names.filter((name, n) => n > 0 && name !== names[n - 1]).length;
+    expect(changes).toBeGreaterThanOrEqual(2);
+    expect(changes).toBeLessThan(50);
+    const crowd = await Promise.all(Array.from({ length: 60 }, () => ask(20)));
+    expect(crowd.filter((by) => by === 'one').length).toBeGreaterThanOrEqual(20);
+    expect(crowd.filter((by) => by === 'two').length).toBeGreaterThanOrEqual(20);
+  });
+
+  it('are not taken for crowded by calls that come one after the other within a moment', async () => {
+    await turnOfOne();
+    const calls: Promise<string>[] = [];
+    while (calls.length < 16) {
+      calls.push(ask(50));
+      // Long enough for the call to go out, and still the same turn of the event loop.
+      for (let n = 0; n < 100; n += 1) await Promise.resolve();
     }
+    expect(new Set(await Promise.all(calls))).toEqual(new Set(['one']));
   });
 
   it('answer for each other when one is killed, and share again once it is back', async () => {
     const calls = under(() => ask(5));
     await eventually(() => expect(calls.answers.length).toBeGreaterThan(50));
+    await turnOfOne();
     one.signal('SIGKILL');
     await one.gone();
     const before = calls.answers.length;
@@ -181,9 +203,10 @@ describe('two replicas of a service', () => {
   it('answer for each other when one hangs: within seconds what was under way, at once what comes afterwards', async () => {
     const calls = under(() => ask(5));
     await eventually(() => expect(calls.answers.length).toBeGreaterThan(50));
+    await turnOfOne();
     one.signal('SIGSTOP');
     const paused = performance.now();
-    // Each of the eight meets the one that hangs at most once.
+    // Each of the eight meets the one that hangs once.
     await eventually(() => expect(calls.answers.filter(({ tookMs }) => tookMs > 1_000)).toHaveLength(8), 10_000);
     expect(performance.now() - paused).toBeLessThan(4_000);
     const since = calls.answers.length;
@@ -203,7 +226,7 @@ describe('two replicas of a service', () => {
   ])(
     'meet what a killed one has begun further on: whoever sent it once %s',
     async (_what, ms, end) => {
-      const both = Promise.allSettled([ask(`meet ${ms}`), ask(`meet ${ms}`)]);
+      const both = Promise.allSettled([ask(`meet ${ms}`, byCall), ask(`meet ${ms}`, byCall)]);
       await new Promise((resolve) => setTimeout(resolve, 100));
       one.signal('SIGKILL');
       const ends = await both;
@@ -217,7 +240,7 @@ describe('two replicas of a service', () => {
   );
 
   it('leave a call that may not be repeated to its caller, who is told that the service is away', async () => {
-    const uploads = [upload(400), upload(400)];
+    const uploads = [upload(400, byCall), upload(400, byCall)];
     await eventually(() => expect([one.begun, two.begun]).toEqual([1, 1]));
     one.signal('SIGSTOP');
     const started = performance.now();
@@ -229,6 +252,7 @@ describe('two replicas of a service', () => {
   }, 40_000);
 
   it('answer for each other when one cannot reach its database, and say so when none can', async () => {
+    await turnOfOne();
     const calls = under(() => ask('without one'));
     await eventually(() => expect(calls.answers.length).toBeGreaterThan(200));
     await calls.end();
@@ -243,6 +267,7 @@ describe('two replicas of a service', () => {
   });
 
   it('do not begin later what was given up while they hung', async () => {
+    await turnOfOne();
     one.signal('SIGSTOP');
     const answers = await Promise.all(Array.from({ length: 20 }, () => ask('noted')));
     expect(new Set(answers)).toEqual(new Set(['two']));
@@ -253,14 +278,14 @@ describe('two replicas of a service', () => {
   }, 40_000);
 
   it('are not taken for hung by a caller that stood still itself', async () => {
-    const uploads = Promise.all([upload(1_000), upload(1_000)]);
+    const uploads = Promise.all([upload(1_000, byCall), upload(1_000, byCall)]);
     await eventually(() => expect([one.begun, two.begun]).toEqual([1, 1]));
     for (const end = performance.now() + 4_000; performance.now() < end;);
     expect(new Set(await uploads)).toEqual(new Set(['one', 'two']));
   });
 
   it('say that the service is away when both hang, to whoever waits and to whoever comes', async () => {
-    const waiting = Promise.allSettled([ask(500), ask(500)]);
+    const waiting = Promise.allSettled([ask(500, byCall), ask(500, byCall)]);
     await new Promise((resolve) => setTimeout(resolve, 100));
     for (const replica of [one, two]) replica.signal('SIGSTOP');
     const told = { status: 'rejected', reason: away };
@@ -278,8 +303,9 @@ describe('two replicas of a service', () => {
     'lose no call when one is stopped under load, not even one that may not be repeated (%i)',
     async () => {
       const [calls, uploads] = [under(() => ask(5)), under(() => upload(5))];
-      const long = Promise.all([ask(1_500), ask(1_500), upload(1_500), upload(1_500)]);
+      const long = Promise.all([ask, ask, upload, upload].map((call) => call(1_500, byCall)));
       await eventually(() => expect(Math.min(calls.answers.length, uploads.answers.length)).toBeGreaterThan(50));
+      await turnOfOne();
       one.signal('SIGTERM');
       await one.gone();
       const since = [calls.answers.length, uploads.answers.length] as const;
