@@ -1,5 +1,5 @@
 import { trace } from '@opentelemetry/api';
-import { pino, type Logger as PinoLogger } from 'pino';
+import { pino, type DestinationStream, type Logger as PinoLogger } from 'pino';
 
 export type Logger = PinoLogger;
 
@@ -15,6 +15,22 @@ export function createLogger(service: string, level = 'info', instance = service
       return span ? { traceId: span.traceId, spanId: span.spanId } : {};
     },
   };
-  // Lines are written together, at the latest after 100 ms and at exit: a system call for each would cost more than the line.
-  return pino(options, pino.destination({ dest: 1, sync: false, minLength: 4096, periodicFlush: 100 }));
+  return pino(options, { write: writeTogether(pino.destination({ dest: 1, sync: false, minLength: 4096 })) });
+}
+
+const flushMs = 100;
+
+/**
+ * Lines are written together, at the latest after 100 ms and at exit: a system call for each would cost more than the line. The
+ * destination's own `periodicFlush` calls the system ten times a second, from another thread, also when nothing is there to be written.
+ */
+function writeTogether(destination: Pick<DestinationStream, 'write'> & { flush(): void }): (line: string) => void {
+  let timer: NodeJS.Timeout | undefined;
+  return (line) => {
+    destination.write(line);
+    timer ??= setTimeout(() => {
+      timer = undefined;
+      destination.flush();
+    }, flushMs).unref();
+  };
 }

@@ -20,10 +20,11 @@ export function collectProcessMetrics(service: string, memoryLimitMib?: number):
 /** How often the delay of the event loop is looked at. Its default, 10 ms, wakes an idle process a hundred times a second. */
 const loopDelayMs = 100;
 const turnMs = 10;
-/** Between turns while there is little to do: waking up a hundred times a second is itself work. No longer, since what is done meanwhile adds to a stretch. */
-const calmTurnMs = 15;
-/** So many turns in a row with less than so much to do. */
-const calm = { turns: 50, ms: 1 };
+/**
+ * Between turns after one in which the thread rested two thirds of the time: waking up a hundred times a second is itself work, and there
+ * are many processes on a machine. No longer, since what is done meanwhile adds to a stretch.
+ */
+const calmTurnMs = 30;
 
 /** What Node has from 23.9 on. */
 type ThreadCpuUsage = () => { readonly user: number; readonly system: number };
@@ -37,19 +38,19 @@ function measureStretches(): void {
   if (usage === undefined) return;
   const stretch = new Histogram({
     name: 'main_thread_stretch_seconds',
-    help: 'Processor time of the main thread between two turns of a timer, 10 ms apart or 15 while it rests: no synchronous stretch was longer',
+    help: 'Processor time of the main thread between two turns of a timer, 10 ms apart or 30 while it rests: no synchronous stretch was longer',
     buckets: [0.01, 0.025, 0.05, 0.1, 0.25, 1, 5],
     registers: [registry],
   });
   let last = usage();
-  let calmTurns = 0;
+  let turnTook = turnMs;
   const turn = (): void => {
     const now = usage();
     const ms = (now.user - last.user + now.system - last.system) / 1e3;
     stretch.observe(ms / 1e3);
     last = now;
-    calmTurns = ms < calm.ms ? calmTurns + 1 : 0;
-    setTimeout(turn, calmTurns < calm.turns ? turnMs : calmTurnMs).unref();
+    turnTook = ms < turnTook / 3 ? calmTurnMs : turnMs;
+    setTimeout(turn, turnTook).unref();
   };
   turn();
 }

@@ -1,3 +1,5 @@
+import { spawn } from 'node:child_process';
+import { createInterface } from 'node:readline';
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import { authorize, rolesOn, type Actor } from '@coursewright/platform/actor';
@@ -186,4 +188,25 @@ describe('the metric of stretches', () => {
     await new Promise((resolve) => setTimeout(resolve, 30));
     expect(await above('0.1')).toBe(before + 1);
   });
+});
+
+describe('the lines of a log', () => {
+  const program = (end: string): string =>
+    `import { createLogger } from '@coursewright/platform/logger';
+     const logger = createLogger('test');
+     logger.info('first');
+     setTimeout(() => { logger.info('last'); ${end} }, 1_000);`;
+
+  it.each(['', 'process.exit(3);', "throw new Error('x');"])(
+    'come soon, and the last ones however the process ends: "%s"',
+    async (end) => {
+      const options = ['--conditions=source', '--import', 'tsx', '--input-type=module', '-e', program(end)];
+      const child = spawn(process.execPath, options, { stdio: ['ignore', 'pipe', 'ignore'], cwd: import.meta.dirname });
+      const came: { readonly line: string; readonly at: number }[] = [];
+      for await (const line of createInterface({ input: child.stdout })) came.push({ line, at: performance.now() });
+      expect(came.map(({ line }) => (JSON.parse(line) as { msg: string }).msg)).toEqual(['first', 'last']);
+      expect(came[1]!.at - came[0]!.at).toBeGreaterThan(500);
+    },
+    20_000,
+  );
 });
