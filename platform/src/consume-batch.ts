@@ -1,5 +1,6 @@
 import type { JsMsg } from '@nats-io/jetstream';
 import type { Event } from './event.js';
+import { isId } from './ids.js';
 import type { Inbox } from './inbox.js';
 import { EffectError, type Outcome } from './inbox-effects.js';
 import type { Lease } from './leases.js';
@@ -36,10 +37,11 @@ export interface Batcher {
 
 const batchSize = 100;
 /**
- * From the beginning of one batch to that of the next while events stream: twice what a batch takes, within these bounds. A machine with
- * time to spare goes at once to what has come; a busy one makes fewer and fuller transactions, which is what it needs.
+ * From the beginning of one batch to that of the next while events stream: eight times what a batch takes, within these bounds. A machine
+ * with time to spare, which needs 2 ms for a batch, goes soon to what has come; a busy one makes fewer and fuller transactions. Consumers
+ * then cost it at most an eighth of a thread each, however many replicas share the work.
  */
-const lingerMs = { least: 10, most: 100 };
+const lingerMs = { least: 10, most: 100, batches: 8 };
 const effectDelay = latency('event_effect_delay_seconds', 'Time from an event to its effect', ['source', 'type']);
 const outcomes = counter('event_outcomes_total', 'What became of delivered events', ['source', 'outcome']);
 
@@ -77,7 +79,7 @@ export function createBatcher(options: BatchOptions): Batcher {
         options.logger.error({ err: error, source: options.source }, 'event batch failed');
       }
       under = [];
-      linger = Math.min(Math.max(2 * (performance.now() - lastBatch), lingerMs.least), lingerMs.most);
+      linger = Math.min(Math.max(lingerMs.batches * (performance.now() - lastBatch), lingerMs.least), lingerMs.most);
       releaseIdlers();
     }
     working = undefined;
@@ -106,7 +108,7 @@ async function takeBatch(batch: readonly JsMsg[], options: BatchOptions): Promis
   try {
     await take(good, options);
   } catch (error) {
-    // A handler failed and took the others' transaction with it: each by itself, so that the culprit shows.
+    // One was refused and took the others' transaction with it: each by itself, so that the culprit shows.
     if (error instanceof EffectError && good.length > 1) await takeEach(good, options);
     else await putOff(good, error, options);
   }
@@ -132,18 +134,18 @@ async function takeEach(batch: readonly Delivered[], options: BatchOptions): Pro
   }
 }
 
-/** Lets the broker bring them again later; an event that its handler has refused too often is buried instead. */
+/** Lets the broker bring them again later; an event that was refused too often is buried instead. */
 async function putOff(batch: readonly Delivered[], error: unknown, options: BatchOptions): Promise<void> {
   for (const { message, event } of batch) {
-    if (error instanceof EffectError && error.event === event && (await isBuried(error, options))) message.ack();
+    if (error instanceof EffectError && error.event === event && (await isBuried(event, error, options))) message.ack();
     else again(message);
   }
 }
 
-async function isBuried(error: EffectError, { inbox, logger, source }: BatchOptions): Promise<boolean> {
+async function isBuried(event: Event, error: EffectError, { inbox, logger, source }: BatchOptions): Promise<boolean> {
   const buried = await inbox.refused(error).catch(() => false);
   if (buried) {
-    const { type, seq, courseId } = error.event;
+    const { type, seq, courseId } = event;
     logger.error({ err: error, source, type, seq, courseId }, 'event buried; its course is parked');
     outcomes.inc({ source, outcome: 'buried' });
   }
@@ -226,9 +228,11 @@ export function readEvent(source: string, message: Pick<JsMsg, 'headers' | 'stri
     // The server may be told by one service to copy what it publishes to where another does; of copies it says so itself.
     header('Nats-Stream') !== '' ||
     !type ||
+    // One that the database would not take holds up all that came with it.
     !courseId ||
+    !isId(courseId) ||
     partition !== partitionOf(courseId) ||
-    header('ce-id') === '' ||
+    !isId(header('ce-id')) ||
     !Number.isSafeInteger(seq) ||
     seq < 1 ||
     Number.isNaN(at.getTime())

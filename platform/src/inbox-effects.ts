@@ -1,9 +1,8 @@
-import { own } from './own.js';
 import type { Event } from './event.js';
 import { newId } from './ids.js';
 import { inboxStatements as statements } from './inbox-statements.js';
 import { isPassing, type DatabaseOf, type TxSql } from './sql.js';
-import type { Subscription } from './subscription.js';
+import type { CourseEvents, Subscription } from './subscription.js';
 
 export type Outcome = 'applied' | 'duplicate' | 'gap' | 'parked';
 
@@ -24,17 +23,17 @@ export interface CourseState {
   readonly state: Readonly<Record<string, unknown>>;
 }
 
-/** Thrown when the handler of an event failed. Everything else that is thrown here is never the event's fault. */
+/** Thrown when events could not take effect. Everything else that is thrown here is never an event's fault. */
 export class EffectError extends Error {
   override readonly name = 'EffectError';
-  /** The event itself may be to blame: its handler would refuse it again. */
+  /** The event that had no effect; undefined when they were several, each of which has to be tried by itself. */
+  readonly event: Event | undefined;
+  /** An event itself may be to blame: it would be refused again. */
   readonly isRefusal: boolean;
 
-  constructor(
-    readonly event: Event,
-    cause: unknown,
-  ) {
-    super(`no effect of ${event.source}.${event.type}`, { cause });
+  constructor(events: readonly Event[], cause: unknown) {
+    super(`no effect of ${[...new Set(events.map(({ source, type }) => `${source}.${type}`))].join(', ')}`, { cause });
+    this.event = events.length === 1 ? events[0] : undefined;
     this.isRefusal = !isPassing(cause);
   }
 
@@ -56,7 +55,7 @@ export class InboxEffects<S extends TxSql> {
 
   /**
    * Applies events in one transaction; an outcome for each. Events of a parked course or behind a gap have no effect.
-   * Throws EffectError when a handler fails: then none has had one. Courses that bring only events without any are let go on ahead, by one
+   * Throws EffectError when they are refused: then none has had one. Courses that bring only events without any are let go on ahead, by one
    * statement for all of them: most saves say nothing that most services want to know.
    */
   async apply(events: readonly Event[]): Promise<Outcome[]> {
@@ -81,10 +80,10 @@ export class InboxEffects<S extends TxSql> {
     return new Set(rows.map((row) => row.course_id));
   }
 
-  /** What cannot even be read is left to its handler, whose refusal parks this course and holds up no other. */
+  /** What cannot even be read is not idle: it will be refused, which parks its course and holds up no other. */
   private isIdle(event: Event): boolean {
-    const { handlers, isIdle } = this.subscription;
-    if (own(handlers, event.type) === undefined) return true;
+    const { types, isIdle } = this.subscription;
+    if (!types.includes(event.type)) return true;
     try {
       return isIdle?.(event) === true;
     } catch {
@@ -101,17 +100,17 @@ export class InboxEffects<S extends TxSql> {
         locked = await sql.rows<InboxRow>(statements.lock, [this.source, courses]);
       }
       const rows = new Map(locked.map((row) => [row.course_id, { ...row, event: '' }]));
-      const results: Outcome[] = [];
-      for (const event of events) {
+      const results = events.map((event) => {
         const row = rows.get(event.courseId)!;
         const outcome = judge(row, event);
-        if (outcome === 'applied') {
-          await this.handle(sql, event);
-          // A course that has had no event yet takes the epoch of its first.
-          Object.assign(row, { seq: event.seq, event: event.id, epoch: event.epoch });
-        }
-        results.push(outcome);
-      }
+        // A course that has had no event yet takes the epoch of its first.
+        if (outcome === 'applied') Object.assign(row, { seq: event.seq, event: event.id, epoch: event.epoch });
+        return outcome;
+      });
+      await this.takeEffect(
+        sql,
+        events.filter((_event, n) => results[n] === 'applied'),
+      );
       const moved = [...rows.values()].filter((row) => row.event !== '');
       if (moved.length > 0) {
         const columns = (['course_id', 'seq', 'event', 'epoch'] as const).map((name) => moved.map((row) => row[name]));
@@ -126,7 +125,7 @@ export class InboxEffects<S extends TxSql> {
     return this.database.tx(async (sql) => {
       const row = await this.lockOne(sql, event.courseId, event.epoch);
       if (row.parked && judge({ ...row, parked: false }, event) === 'applied') {
-        await this.handle(sql, event);
+        await this.takeEffect(sql, [event]);
         await sql.rows(statements.advance, [this.source, event.courseId, event.seq, event.id, event.epoch]);
         await this.unpark(sql, event.courseId, event.seq);
       }
@@ -195,12 +194,13 @@ export class InboxEffects<S extends TxSql> {
     return (await this.database.rows<{ course_id: string }>(statements.others, values)).map((row) => row.course_id);
   }
 
-  private async handle(sql: S, event: Event): Promise<void> {
-    if (this.isIdle(event)) return;
+  private async takeEffect(sql: S, events: readonly Event[]): Promise<void> {
+    const effective = events.filter((event) => !this.isIdle(event));
+    if (effective.length === 0) return;
     try {
-      await own(this.subscription.handlers, event.type)?.(sql, event);
+      await this.subscription.apply(sql, byCourse(effective));
     } catch (error) {
-      throw new EffectError(event, error);
+      throw new EffectError(effective, error);
     }
   }
 
@@ -211,7 +211,7 @@ export class InboxEffects<S extends TxSql> {
     } catch (error) {
       const { epoch, state: data } = given;
       const event = { id: newId(), source: this.source, type: 'state', courseId, seq: row.seq, epoch, at: new Date() };
-      throw new EffectError({ ...event, data }, error);
+      throw new EffectError([{ ...event, data }], error);
     }
     await sql.rows(statements.advance, [this.source, courseId, given.seq, null, given.epoch]);
   }
@@ -230,6 +230,16 @@ export class InboxEffects<S extends TxSql> {
 
 const firstId = '00000000-0000-0000-0000-000000000000';
 const lastId = 'ffffffff-ffff-ffff-ffff-ffffffffffff';
+
+function byCourse(events: readonly Event[]): CourseEvents[] {
+  const courses = new Map<string, Event[]>();
+  for (const event of events) {
+    const own = courses.get(event.courseId);
+    if (own === undefined) courses.set(event.courseId, [event]);
+    else own.push(event);
+  }
+  return [...courses].map(([courseId, own]) => ({ courseId, events: own }));
+}
 
 interface Run {
   readonly first: Event;

@@ -30,13 +30,13 @@ export type Replayed = { readonly replayed: true } | { readonly replayed: false;
 
 /** Makes events take effect exactly once and in order per course, whatever the broker delivers. */
 export interface Inbox {
-  /** All in one transaction; an outcome for each event. Throws EffectError when a handler fails: then none has had an effect. */
+  /** All in one transaction; an outcome for each event. Throws EffectError when they are refused: then none has had an effect. */
   apply(events: readonly Event[]): Promise<Outcome[]>;
   /** Fetches from the source what a course lacks, until nothing is missing. What is refused too often is buried; before that it throws. */
   catchUp(courseId: string): Promise<CaughtUp>;
   /** Compares every course, or those that are ours, with the source's watermarks and catches up where behind. Throws when the source does not answer at all. */
   catchUpAll(isOurs?: (courseId: string) => boolean): Promise<Round>;
-  /** Notes that a handler refused an event. True when that was once too often: then it is buried and its course parked. */
+  /** Notes that an event was refused. True when that was once too often: then it is buried and its course parked. False as well when nobody knows which of several it was. */
   refused(error: EffectError): Promise<boolean>;
   /** Keeps an event that cannot take effect, and parks its course: no other is disturbed. */
   bury(event: Event, reason: string): Promise<void>;
@@ -149,7 +149,7 @@ class CourseInbox<S extends TxSql> implements Inbox {
 
   async refused(error: EffectError): Promise<boolean> {
     const { event, isRefusal, reason } = error;
-    if (!isRefusal || !this.patience.isOver(event.courseId, event.seq)) return false;
+    if (event === undefined || !isRefusal || !this.patience.isOver(event.courseId, event.seq)) return false;
     await this.effects.bury(event, reason);
     this.patience.forget(event.courseId);
     return true;

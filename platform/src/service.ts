@@ -3,7 +3,7 @@ import type pg from 'pg';
 import type { ServiceConfig } from './config.js';
 import { createConsumer } from './consume.js';
 import { commonPrunings, housekeeping } from './housekeeping.js';
-import { createInbox, type Inbox } from './inbox.js';
+import { createInbox, type EventSource, type Inbox } from './inbox.js';
 import { inboxCommands } from './inbox-commands.js';
 import { createTokenMinter, createTokenVerifier, type TokenMinter } from './internal-token.js';
 import { createLogger, type Logger } from './logger.js';
@@ -60,14 +60,31 @@ export async function createBase(name: string, config: ServiceConfig): Promise<B
   };
 }
 
-export interface Wiring<S extends TxSql> {
-  readonly database: Pick<Database, 'rows' | 'ping' | 'close'> & DatabaseOf<S>;
+/** A subscription with the database that it writes to, and the channel to ask its source. */
+export interface Subscribed {
+  readonly source: string;
+  readonly channel: Channel;
+  readonly openInbox: (source: EventSource) => Inbox;
+}
+
+/** Any adapter of the database will do, whichever the rest of the service has: effects need no more than its transactions. */
+export function subscribe<S extends TxSql>(
+  database: DatabaseOf<S>,
+  subscription: Subscription<S>,
+  channel: Channel,
+): Subscribed {
+  const { source } = subscription;
+  return { source, channel, openInbox: (from) => createInbox(database, subscription, from) };
+}
+
+export interface Wiring {
+  readonly database: Omit<Database, 'tx'>;
   readonly pool: pg.Pool;
   readonly outbox: Outbox;
   readonly leases: Leases;
   readonly services: readonly Served[];
-  /** Events of other services that have an effect here, with the channel to ask their source. */
-  readonly subscriptions?: readonly { readonly subscription: Subscription<S>; readonly channel: Channel }[];
+  /** Events of other services that have an effect here. */
+  readonly subscriptions?: readonly Subscribed[];
   readonly checks?: readonly Check[];
   readonly commands?: Readonly<Record<string, OpsCommand>>;
   /** Started after the database answers and before calls are taken. */
@@ -78,17 +95,17 @@ export interface Wiring<S extends TxSql> {
  * The parts of a service in the order they start: telemetry, database, ops, own parts, relay, consumers, and the gRPC port last;
  * stopped the other way round, so intake ends before work does.
  */
-export function serviceParts<S extends TxSql>(base: Base, wiring: Wiring<S>): Part[] {
+export function serviceParts(base: Base, wiring: Wiring): Part[] {
   const { config, logger, name } = base;
   const nats = openNats(config.natsUrl, name, logger);
   const { leases, outbox, pool } = wiring;
   const relay = createRelay({ source: name, pool, outbox, nats, leases, logger });
   const inboxes = new Map<string, Inbox>();
-  const consumers = (wiring.subscriptions ?? []).map(({ subscription, channel }) => {
+  const consumers = (wiring.subscriptions ?? []).map(({ source, channel, openInbox }) => {
     const client = channel.client(EventSourceServiceDefinition);
-    const inbox = createInbox(wiring.database, subscription, { client, token: () => base.minter.mintOwn() });
-    inboxes.set(subscription.source, inbox);
-    return createConsumer({ consumer: name, source: subscription.source, inbox, nats, leases, logger });
+    const inbox = openInbox({ client, token: () => base.minter.mintOwn() });
+    inboxes.set(source, inbox);
+    return createConsumer({ consumer: name, source, inbox, nats, leases, logger });
   });
   const housekeeper = housekeeping(wiring.database, { prunings: commonPrunings, leases, logger });
   const rpc = createRpcServer({

@@ -107,7 +107,11 @@ export function runStatement<T>(
 
 /** The `pg` adapter of the port. */
 export function openDatabase(options: DatabaseOptions): PgDatabase {
-  const pool = openPool(options);
+  return databaseOn(openPool(options));
+}
+
+/** The `pg` adapter on a pool that another adapter may use as well. Closing it closes the pool. */
+export function databaseOn(pool: pg.Pool): PgDatabase {
   return {
     pool,
     rows: (statement, values = []) => runStatement(pool, statement, values),

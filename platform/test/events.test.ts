@@ -412,7 +412,7 @@ describe('events', () => {
 });
 
 describe('a message on the subject of a source', () => {
-  const message = (more: Readonly<Record<string, string>>, partition?: string) => {
+  const message = (more: Readonly<Record<string, string>>, partition?: string, id = newId()) => {
     const head = headers();
     const attributes = {
       'ce-id': newId(),
@@ -423,7 +423,6 @@ describe('a message on the subject of a source', () => {
       ...more,
     };
     for (const [name, value] of Object.entries(attributes)) head.set(name, value);
-    const id = newId();
     const subject = `cw.v1.versioning.published.${partition ?? id.slice(-1)}.${id}`;
     return { headers: head, subject, string: () => '{"commit":"x"}' };
   };
@@ -437,5 +436,14 @@ describe('a message on the subject of a source', () => {
     expect(readEvent('versioning', message({ 'Nats-Stream': 'CW_CATALOG' }))).toBeUndefined();
     expect(readEvent('versioning', message({ 'ce-source': '/coursewright/catalog' }))).toBeUndefined();
     expect(readEvent('versioning', message({}, 'x'))).toBeUndefined();
+  });
+
+  it.each([
+    ['its own', message({ 'ce-id': 'one' })],
+    ['its own, which is missing', message({ 'ce-id': '' })],
+    ['its course', message({}, 'e', 'course')],
+    ['its course, as nobody here writes it', message({}, 'A', newId().slice(0, -1) + 'A')],
+  ])('is none when an id is no id: %s', (_whose, wrong) => {
+    expect(readEvent('versioning', wrong)).toBeUndefined();
   });
 });

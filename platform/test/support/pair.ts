@@ -170,13 +170,14 @@ export class Pair {
   private subscription(): Subscription<TxSql> {
     return {
       source: this.source,
-      handlers: {
-        said: async (sql, event) => {
+      types: ['said'],
+      isIdle: ({ data }) => data['idle'] === true,
+      apply: async (sql, courses) => {
+        for (const event of courses.flatMap(({ events }) => events)) {
           await this.beforeEffect(event);
           await sql.rows(insertEffect, [event.courseId, event.seq, event.data['what']]);
-        },
+        }
       },
-      isIdle: ({ data }) => data['idle'] === true,
       applyState: async (sql, courseId, data) => {
         await this.beforeEffect({ courseId, data, type: 'state' });
         await sql.rows(clearEffects, [courseId]);

@@ -4,9 +4,9 @@ import { createOutbox, eventSourceService } from '@coursewright/platform/outbox'
 import { requestService } from '@coursewright/platform/requests';
 import type { Lease, Leases, Share } from '@coursewright/platform/leases';
 import type { Part } from '@coursewright/platform/run';
-import { createBase, serviceParts } from '@coursewright/platform/service';
+import { createBase, serviceParts, subscribe } from '@coursewright/platform/service';
 import { sleepUnless } from '@coursewright/platform/sleep';
-import { openDatabase, type TxSql } from '@coursewright/platform/sql';
+import { openDatabase } from '@coursewright/platform/sql';
 import type { CatalogConfig } from './config.js';
 import { reviewEvents } from './consumers/review-events.js';
 import { versioningEvents } from './consumers/versioning-events.js';
@@ -50,7 +50,7 @@ export async function createService(config: CatalogConfig): Promise<Part[]> {
     now: () => new Date(),
     newId,
   };
-  return serviceParts<TxSql>(base, {
+  return serviceParts(base, {
     database,
     pool: database.pool,
     outbox,
@@ -72,8 +72,8 @@ export async function createService(config: CatalogConfig): Promise<Part[]> {
       ),
     ],
     subscriptions: [
-      { subscription: versioningEvents(deps), channel: versioning },
-      { subscription: reviewEvents(deps), channel: review },
+      subscribe(database, versioningEvents(deps), versioning),
+      subscribe(database, reviewEvents(deps), review),
     ],
     checks: [{ name: 'redis', required: false, isUp: () => cache.isUp() }],
     parts: [{ name: 'cache', stop: () => cache.close() }, sweeper(deps, leases)],

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { createConsumer } from '@coursewright/platform/consume';
+import type { Event } from '@coursewright/platform/event';
 import { newId } from '@coursewright/platform/ids';
 import { createInbox } from '@coursewright/platform/inbox';
 import { createLogger } from '@coursewright/platform/logger';
@@ -182,11 +183,9 @@ describe('the inbox of the catalog', () => {
     const watched = {
       ...subscription,
       source: 'versioning',
-      handlers: {
-        committed: async (...args: Parameters<(typeof subscription.handlers)[string]>) => {
-          effects.push(args[1].seq);
-          await subscription.handlers['committed']!(...args);
-        },
+      apply: async (...args: Parameters<typeof subscription.apply>) => {
+        effects.push(...args[1].flatMap(({ events }) => events.map(({ seq }) => seq)));
+        await subscription.apply(...args);
       },
     };
     const channel = openChannel('versioning', world.versioning.address);
@@ -212,6 +211,47 @@ const noCache = {
   isUp: () => false,
   close: async () => undefined,
 };
+
+describe('a batch', () => {
+  it('of events of several courses, whatever their order, does what they do one by one', async () => {
+    const deps = { projection: projectionRows, registry: registryRows, cache: noCache };
+    const subscription = versioningEvents(deps);
+    const content = await world.callers.service('content');
+    // Twice the same story: five courses told of in turn. Of the last one the registry knows nothing.
+    const [together, apart] = [0, 1].map(() => Array.from({ length: 5 }, () => newId()));
+    for (const courseId of [...together!, ...apart!].filter((_id, n) => n % 5 < 4))
+      await catalogOf(world).registerCourse({ courseId, owner: 'ann' }, content);
+    const story = (ids: readonly string[]): Event[] =>
+      [1, 2, 3, 4].flatMap((seq) =>
+        ids.map((id, n): Event => {
+          const told = { id: newId(), source: 'versioning', courseId: id, seq, epoch: 'e', at: new Date() };
+          const text = `${seq} of ${n}`;
+          if (seq === 3) return { ...told, type: 'version-cut', data: { courseId: id, number: n + 1 } };
+          if (seq === 2 && n % 2 === 0)
+            return { ...told, type: 'published', data: published(id, { title: text }, text, n) };
+          if (seq === 4 && n === 2) return { ...told, type: 'unpublished', data: { courseId: id } };
+          return { ...told, type: 'committed', data: committed(id, { title: text, tags: [text] }, text) };
+        }),
+      );
+    const byCourse = (events: readonly Event[]) =>
+      [...Map.groupBy(events, ({ courseId }) => courseId)].map(([courseId, own]) => ({ courseId, events: own }));
+    await world.database.tx((sql) => subscription.apply(sql, byCourse(story(together!)).reverse()));
+    for (const event of story(apart!)) await world.database.tx((sql) => subscription.apply(sql, byCourse([event])));
+    const made = async (ids: readonly string[]): Promise<unknown[]> => {
+      const text = `SELECT to_jsonb(c) - 'course_id' AS card, course_id::text FROM course_card c WHERE course_id = ANY($1::uuid[]) ORDER BY kind`;
+      const cards = await world.database.rows<{ card: object; course_id: string }>({ name: 'test_made', text }, [ids]);
+      const known = await projectionRows.read(world.database, ids);
+      return ids.map((id) => {
+        const own = cards.filter((row) => row.course_id === id).map(({ card: columns }) => columns);
+        const text = JSON.stringify([known.get(id)!.facts, own]).replaceAll(id, 'id');
+        return JSON.parse(text.replaceAll(/\d{4}-\d{2}-\d{2}T[\d:.]+(Z|\+00:00)/g, 'some time')) as unknown;
+      });
+    };
+    const [one, other] = [await made(together!), await made(apart!)];
+    expect(one).toEqual(other);
+    expect(one.map((it) => (it as [unknown, unknown[]])[1].length)).toEqual([2, 1, 1, 1, 0]);
+  });
+});
 
 describe('the whole way', () => {
   it('brings an event from the outbox of one database over NATS to the projection in another', async () => {
@@ -257,7 +297,7 @@ describe('the whole way', () => {
         );
       }
       await eventually(async () => {
-        const { facts } = await projectionRows.read(world.database, id);
+        const { facts } = (await projectionRows.read(world.database, [id])).get(id)!;
         expect(facts.head?.fields['title']).toBe('title 29');
       }, 20_000);
       const [row] = await world.database.rows<{ seq: number }>(

@@ -1,7 +1,7 @@
 import { createOutbox, eventSourceService } from '@coursewright/platform/outbox';
 import { requestService } from '@coursewright/platform/requests';
 import type { Part } from '@coursewright/platform/run';
-import { createBase, serviceParts } from '@coursewright/platform/service';
+import { createBase, serviceParts, subscribe } from '@coursewright/platform/service';
 import type { DeploymentConfig } from './config.js';
 import { versioningEvents } from './consumers/versioning-events.js';
 import type { SyncDeps } from './operations/ports.js';
@@ -32,7 +32,7 @@ export async function createService(config: DeploymentConfig): Promise<Part[]> {
     sql: 'EXISTS (SELECT FROM content_sync WHERE lease_until <= now())',
     onAnswer: (isTrue) => isTrue && sync.wake(),
   });
-  return serviceParts<DeploymentTx>(base, {
+  return serviceParts(base, {
     database,
     pool,
     outbox: createOutbox(),
@@ -44,10 +44,7 @@ export async function createService(config: DeploymentConfig): Promise<Part[]> {
       requestService(database, keyAskers),
     ],
     subscriptions: [
-      {
-        subscription: versioningEvents({ ...deps, onSyncNeeded: sync.wake, now: () => new Date() }),
-        channel: versioning,
-      },
+      subscribe(database, versioningEvents({ ...deps, onSyncNeeded: sync.wake, now: () => new Date() }), versioning),
     ],
     parts: [sync.part],
   });

@@ -2,12 +2,13 @@ import { ReviewState } from '@coursewright/proto/coursewright/review/v1/review';
 import { createOutbox, eventSourceService } from '@coursewright/platform/outbox';
 import { requestService } from '@coursewright/platform/requests';
 import type { Part } from '@coursewright/platform/run';
-import { createBase, serviceParts } from '@coursewright/platform/service';
+import { createBase, serviceParts, subscribe } from '@coursewright/platform/service';
+import { databaseOn } from '@coursewright/platform/sql';
 import type { ReviewConfig } from './config.js';
 import { versioningEvents } from './consumers/versioning-events.js';
 import { readReviewState } from './operations/get-review-state.js';
 import { reviewService } from './rpc/review-service.js';
-import { openReviewDatabase, type ReviewTx } from './store/client.js';
+import { openReviewDatabase } from './store/client.js';
 import { headRows, reviewRows } from './store/review-rows.js';
 import { eventConsumers, keyAskers } from './rpc/callers.js';
 
@@ -16,7 +17,7 @@ export async function createService(config: ReviewConfig): Promise<Part[]> {
   const base = await createBase(config.name, config);
   const { database, pool } = openReviewDatabase(config.databaseUrl, config.name);
   const versioning = base.channel('versioning', config.versioningAddress);
-  return serviceParts<ReviewTx>(base, {
+  return serviceParts(base, {
     database,
     pool,
     outbox: createOutbox(),
@@ -33,6 +34,6 @@ export async function createService(config: ReviewConfig): Promise<Part[]> {
       ),
       requestService(database, keyAskers),
     ],
-    subscriptions: [{ subscription: versioningEvents(headRows), channel: versioning }],
+    subscriptions: [subscribe(databaseOn(pool), versioningEvents(headRows), versioning)],
   });
 }

@@ -4,7 +4,6 @@ import {
   VersionCut,
   VersioningState,
 } from '@coursewright/proto/coursewright/events/v1/versioning';
-import type { Event } from '@coursewright/platform/event';
 import type { TxSql } from '@coursewright/platform/sql';
 import type { Subscription } from '@coursewright/platform/subscription';
 import { eventInvalid } from '../domain/errors.js';
@@ -17,47 +16,45 @@ import {
   type Snapshot,
 } from '../domain/facts.js';
 import type { Deps } from '../operations/ports.js';
-import { projectFacts, projectState } from '../operations/project-course.js';
-
-type Change = (facts: CourseFacts) => CourseFacts;
+import { projectState } from '../operations/project-course.js';
+import { factsEvents, type Readers } from './facts-events.js';
 
 /** Versioning's events: the head of the default branch and what is published. Events of other branches have no effect. */
 export function versioningEvents(deps: Pick<Deps, 'projection' | 'registry' | 'cache'>): Subscription<TxSql> {
-  const on =
-    (change: (event: Event) => Change | undefined) =>
-    async (sql: TxSql, event: Event): Promise<void> => {
-      const made = change(event);
-      if (made !== undefined) await projectFacts(deps, sql, event.courseId, made);
-    };
   return {
     source: 'versioning',
-    handlers: {
-      committed: on((event) => {
-        const committed = Committed.fromJSON(event.data);
-        return committed.defaultBranch ? (facts) => withHead(facts, headOf(committed)) : undefined;
-      }),
-      published: on((event) => {
-        const published = publishedOf(Published.fromJSON(event.data));
-        return (facts) => withPublished(facts, published);
-      }),
-      unpublished: on(() => withoutPublished),
-      'version-cut': on((event) => {
-        const { number } = VersionCut.fromJSON(event.data);
-        return (facts) => withVersion(facts, number);
-      }),
-    },
+    ...factsEvents(deps, readers),
     isIdle: ({ type, data }) => type === 'committed' && !Committed.fromJSON(data).defaultBranch,
     async applyState(sql, courseId, json) {
       const { head, published, latestVersion } = VersioningState.fromJSON(json);
-      await projectState(deps, sql, courseId, ({ review }) => ({
-        latestVersion,
-        ...(head === undefined ? {} : { head: headOf(head) }),
-        ...(published === undefined ? {} : { published: publishedOf(published) }),
-        ...(review === undefined ? {} : { review }),
-      }));
+      await projectState(deps, sql, {
+        courseId,
+        change: ({ review }) => ({
+          latestVersion,
+          ...(head === undefined ? {} : { head: headOf(head) }),
+          ...(published === undefined ? {} : { published: publishedOf(published) }),
+          ...(review === undefined ? {} : { review }),
+        }),
+      });
     },
   };
 }
+
+const readers: Readers = {
+  committed(data) {
+    const head = headOf(Committed.fromJSON(data));
+    return (facts) => withHead(facts, head);
+  },
+  published(data) {
+    const published = publishedOf(Published.fromJSON(data));
+    return (facts) => withPublished(facts, published);
+  },
+  unpublished: () => withoutPublished,
+  'version-cut'(data) {
+    const { number } = VersionCut.fromJSON(data);
+    return (facts) => withVersion(facts, number);
+  },
+};
 
 function headOf(committed: Committed): NonNullable<CourseFacts['head']> {
   return { ...snapshotOf('committed', committed, committed.authorId), branch: committed.branch };

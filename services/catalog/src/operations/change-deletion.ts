@@ -102,7 +102,7 @@ async function look(
 > {
   const command = await takeCommand(sql, caller.actor, caller.command);
   if (command.state === 'done') return { known: command.result as unknown as RememberedCourse };
-  await deps.projection.lock(sql, step.courseId);
+  await deps.projection.lock(sql, [step.courseId]);
   const course = await deps.registry.lock(sql, step.courseId);
   if (course === undefined) throw courseNotFound(step.courseId);
   const at = deps.now();

@@ -108,7 +108,7 @@ export async function finishIntent(deps: CreateDeps, intent: Intent): Promise<Cr
   await deps.database.tx(async (sql) => {
     // Somebody else may have finished it meanwhile: then everything below has been done.
     if ((await deps.intents.lockOpen(sql, intent.id)) === undefined) return;
-    await deps.projection.lock(sql, intent.id);
+    await deps.projection.lock(sql, [intent.id]);
     const actor = { sub: intent.actor, roles: [], grants: [] };
     if (await deps.registry.insert(sql, course)) {
       await projectRegistry(deps, sql, intent.id);

@@ -18,7 +18,8 @@ export async function getCourse(deps: ReadDeps, actor: Actor, courseId: string):
   authorize(actor, courseId, (roles) => can(roles, 'course.read-published'));
   const roles = rolesOn(actor, courseId);
   const isStaff = roles.includes('service') || can(roles, 'course.read-draft');
-  const { course, facts } = await deps.projection.read(deps.database, courseId);
+  const [known] = (await deps.projection.read(deps.database, [courseId])).values();
+  const { course, facts } = known!;
   if (course === undefined || (course.deletedAt !== undefined && !seesDeleted(actor))) throw courseNotFound(courseId);
   if (!isStaff) return { ...course, reviewState: '', reviewTree: '' };
   const { review } = facts;

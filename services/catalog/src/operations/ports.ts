@@ -108,17 +108,24 @@ export interface Deletions {
 
 /** The rows that events make, and the cards that follow from them and the registry. */
 export interface Projection {
-  /** Makes everybody who writes cards of this course wait for this transaction. */
-  lock(sql: TxSql, courseId: string): Promise<void>;
-  /** What is known of a course, and its row in the registry, of one moment. */
-  read(sql: Sql, courseId: string): Promise<{ readonly course: Course | undefined; readonly facts: CourseFacts }>;
+  /** Makes everybody who writes cards of these courses wait for this transaction. Takes them in one order, whichever they are named in. */
+  lock(sql: TxSql, courseIds: readonly string[]): Promise<void>;
+  /** What is known of each of these courses, of one moment. */
+  read(sql: Sql, courseIds: readonly string[]): Promise<ReadonlyMap<string, Known>>;
   /** Courses after this one, by id, whose cards were made in an older way than `cardForm`. */
   outdated(sql: Sql, after: string, limit: number): Promise<string[]>;
-  /** Replaces facts and the changed cards, and removes cards whose kind is not in `kinds`. */
-  write(sql: TxSql, courseId: string, change: ProjectionChange): Promise<void>;
+  /** Replaces facts and the changed cards, and removes cards whose kind is not in `kinds`. At most one change of each course. */
+  write(sql: TxSql, changes: readonly ProjectionChange[]): Promise<void>;
+}
+
+/** What is known of a course, and its row in the registry. */
+export interface Known {
+  readonly course: Course | undefined;
+  readonly facts: CourseFacts;
 }
 
 export interface ProjectionChange {
+  readonly courseId: string;
   readonly facts: CourseFacts;
   readonly changed: readonly Card[];
   readonly kinds: readonly CardKind[];

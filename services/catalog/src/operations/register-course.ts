@@ -29,7 +29,7 @@ export async function registerCourse(deps: RegisterDeps, caller: Caller, input: 
     revision: 1,
   };
   return deps.database.tx(async (sql) => {
-    await deps.projection.lock(sql, course.courseId);
+    await deps.projection.lock(sql, [course.courseId]);
     const present = await deps.registry.find(sql, course.courseId);
     if (present !== undefined) return present;
     await deps.registry.insert(sql, course);

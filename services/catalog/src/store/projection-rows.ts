@@ -7,11 +7,11 @@ import { courseColumns, toCourse, type CourseRow } from './registry-rows.js';
 const statements = {
   lock: {
     name: 'projection_lock',
-    text: `SELECT pg_advisory_xact_lock(hashtextextended('course ' || $1::text, 0))`,
+    text: `SELECT pg_advisory_xact_lock(hashtextextended('course ' || course_id, 0)) FROM unnest($1::text[]) AS course_id`,
   },
   read: {
     name: 'projection_read',
-    text: `SELECT ${courseColumns}, p.facts FROM (SELECT $1::uuid AS course_id) AS c
+    text: `SELECT c.course_id::text AS known_id, ${courseColumns}, p.facts FROM unnest($1::text[]::uuid[]) AS c(course_id)
            LEFT JOIN course_registry r ON r.course_id = c.course_id LEFT JOIN course_projection p ON p.course_id = c.course_id`,
   },
   outdated: {
@@ -22,16 +22,18 @@ const statements = {
   write: {
     name: 'projection_write',
     text: `WITH facts AS (
-             INSERT INTO course_projection (course_id, facts) VALUES ($1::uuid, $2::jsonb)
+             INSERT INTO course_projection (course_id, facts)
+             SELECT f.course_id, f.facts FROM jsonb_to_recordset($1::jsonb) AS f(course_id uuid, facts jsonb) ORDER BY f.course_id
              ON CONFLICT (course_id) DO UPDATE SET facts = excluded.facts
            ), gone AS (
-             DELETE FROM course_card WHERE course_id = $1::uuid AND kind <> ALL($4::text[])
+             DELETE FROM course_card AS c USING jsonb_to_recordset($1::jsonb) AS f(course_id uuid, kinds text[])
+             WHERE c.course_id = f.course_id AND c.kind <> ALL(f.kinds)
            )
            INSERT INTO course_card (course_id, kind, shelf, owner, topic, level, language, tags, tag_names, status,
                                     published, title_key, created_at, updated_at, shown, search)
-           SELECT $1::uuid, c.kind, c.shelf, c.owner, c.topic, c.level, c.language, c.tags, c.tag_names, c.status,
+           SELECT c.course_id, c.kind, c.shelf, c.owner, c.topic, c.level, c.language, c.tags, c.tag_names, c.status,
                   c.published, c.title_key, c.created_at, c.updated_at, c.shown, c.search::tsvector
-           FROM jsonb_to_recordset($3::jsonb) AS c(kind text, shelf text, owner text, topic text, level text, language text,
+           FROM jsonb_to_recordset($2::jsonb) AS c(course_id uuid, kind text, shelf text, owner text, topic text, level text, language text,
                   tags text[], tag_names text[], status text, published boolean, title_key text, created_at timestamptz,
                   updated_at timestamptz, shown jsonb, search text)
            ON CONFLICT (course_id, kind) DO UPDATE SET
@@ -44,27 +46,33 @@ const statements = {
 
 /** The tables that follow from events. */
 export const projectionRows: Projection = {
-  async lock(sql, courseId) {
-    await sql.rows(statements.lock, [courseId]);
+  async lock(sql, courseIds) {
+    await sql.rows(statements.lock, [[...courseIds].sort()]);
   },
-  async read(sql, courseId) {
-    type Row = (CourseRow | { readonly course_id: null }) & { readonly facts: CourseFacts | null };
-    const [row] = await sql.rows<Row>(statements.read, [courseId]);
-    const course = row === undefined || row.course_id === null ? undefined : toCourse(row);
-    return { course, facts: row?.facts ?? nothingKnown };
+  async read(sql, courseIds) {
+    type Known = { readonly known_id: string; readonly facts: CourseFacts | null };
+    type Row = (CourseRow | { readonly course_id: null }) & Known;
+    const rows = await sql.rows<Row>(statements.read, [courseIds]);
+    return new Map(
+      rows.map((row) => [
+        row.known_id,
+        { course: row.course_id === null ? undefined : toCourse(row), facts: row.facts ?? nothingKnown },
+      ]),
+    );
   },
   async outdated(sql, after, limit) {
     const rows = await sql.rows<{ course_id: string }>(statements.outdated, [after, limit]);
     return rows.map((row) => row.course_id);
   },
-  async write(sql, courseId, { facts, changed, kinds }) {
-    const cards = JSON.stringify(changed.map(toColumns));
-    await sql.rows(statements.write, [courseId, JSON.stringify(facts), cards, kinds]);
+  async write(sql, changes) {
+    const facts = changes.map((one) => ({ course_id: one.courseId, facts: one.facts, kinds: one.kinds }));
+    const cards = changes.flatMap(({ courseId, changed }) => changed.map((card) => toColumns(courseId, card)));
+    await sql.rows(statements.write, [JSON.stringify(facts), JSON.stringify(cards)]);
   },
 };
 
-function toColumns(card: Card): Record<string, unknown> {
+function toColumns(courseId: string, card: Card): Record<string, unknown> {
   const { words, titleKey, tagNames, createdAt, updatedAt, ...rest } = card;
   const named = { title_key: titleKey, tag_names: tagNames, created_at: createdAt, updated_at: updatedAt };
-  return { ...rest, ...named, search: searchVector(words) };
+  return { course_id: courseId, ...rest, ...named, search: searchVector(words) };
 }

@@ -18,13 +18,12 @@ export function versioningEvents<Tx extends TxSql>(
   };
   return {
     source: 'versioning',
-    handlers: {
-      async committed(tx, event) {
-        const committed = Committed.fromJSON(event.data);
-        if (committed.defaultBranch) await apply(tx, commitOf(event.courseId, committed));
-      },
+    types: ['committed'],
+    isIdle: ({ data }) => !concernsContents(Committed.fromJSON(data)),
+    async apply(tx, courses) {
+      for (const { courseId, events } of courses)
+        for (const { data } of events) await apply(tx, commitOf(courseId, Committed.fromJSON(data)));
     },
-    isIdle: ({ type, data }) => type === 'committed' && !concernsContents(Committed.fromJSON(data)),
     async applyState(tx, courseId, json) {
       const { head } = VersioningState.fromJSON(json);
       // A state names no nodes: they are asked for. Rows of removed nodes are nowhere else, so they stay, marked.

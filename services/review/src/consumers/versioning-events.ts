@@ -6,20 +6,22 @@ import type { CourseHead } from '../domain/review.js';
 import type { Heads } from '../operations/ports.js';
 
 /** Versioning's events: which tree the default branch has, so that an approval of another is known as stale. */
-export function versioningEvents<Tx extends TxSql>(heads: Heads<Tx>): Subscription<Tx> {
+export function versioningEvents(heads: Heads): Subscription<TxSql> {
   return {
     source: 'versioning',
-    handlers: {
-      async committed(tx, event) {
-        const committed = Committed.fromJSON(event.data);
-        if (committed.defaultBranch) await heads.put(tx, headOf(event.courseId, committed));
-      },
+    types: ['committed'],
+    isIdle: ({ data }) => !Committed.fromJSON(data).defaultBranch,
+    async apply(tx, courses) {
+      // All are read, so that one that says too little is not hidden by the next.
+      const lasts = courses.map(({ courseId, events }) =>
+        events.map(({ data }) => headOf(courseId, Committed.fromJSON(data))).at(-1)!,
+      );
+      await heads.put(tx, lasts);
     },
-    isIdle: ({ type, data }) => type === 'committed' && !Committed.fromJSON(data).defaultBranch,
     async applyState(tx, courseId, json) {
       const { head } = VersioningState.fromJSON(json);
       if (head === undefined) await heads.remove(tx, courseId);
-      else await heads.put(tx, headOf(courseId, head));
+      else await heads.put(tx, [headOf(courseId, head)]);
     },
   };
 }

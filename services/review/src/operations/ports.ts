@@ -1,4 +1,4 @@
-import type { Sql, TxSql } from '@coursewright/platform/sql';
+import type { Sql } from '@coursewright/platform/sql';
 import type { CourseHead, LiveReview } from '../domain/review.js';
 
 /** The submissions. */
@@ -8,7 +8,8 @@ export interface Reviews {
 }
 
 /** The heads of default branches, as versioning's events tell them. */
-export interface Heads<Tx extends TxSql> {
-  put(tx: Tx, head: CourseHead): Promise<void>;
-  remove(tx: Tx, courseId: string): Promise<void>;
+export interface Heads {
+  /** At most one of each course. */
+  put(sql: Sql, heads: readonly CourseHead[]): Promise<void>;
+  remove(sql: Sql, courseId: string): Promise<void>;
 }

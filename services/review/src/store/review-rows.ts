@@ -1,6 +1,5 @@
 import type { LiveReview } from '../domain/review.js';
 import type { Heads, Reviews } from '../operations/ports.js';
-import type { ReviewTx } from './client.js';
 
 interface StateRow {
   readonly id: string | null;
@@ -21,12 +20,15 @@ const statements = {
              WHERE course_id = c.course_id AND state IN ('in_review', 'approved')
              ORDER BY submitted_at DESC, id DESC LIMIT 1) AS r ON true`,
   },
-  // With every save of the course: a typed upsert costs three times as much.
-  putHead: {
+  // With every save: typed upserts, one for each course in a transaction of Prisma's, cost several times as much.
+  putHeads: {
     name: 'head_put',
-    text: `INSERT INTO course_head (course_id, "commit", tree, at) VALUES ($1::uuid, $2::text, $3::text, $4::timestamptz)
+    text: `INSERT INTO course_head (course_id, "commit", tree, at)
+           SELECT * FROM unnest($1::text[]::uuid[], $2::text[], $3::text[], $4::timestamptz[]) AS head(course_id, "commit", tree, at)
+           ORDER BY course_id
            ON CONFLICT (course_id) DO UPDATE SET "commit" = excluded."commit", tree = excluded.tree, at = excluded.at`,
   },
+  removeHead: { name: 'head_remove', text: 'DELETE FROM course_head WHERE course_id = $1::uuid' },
 };
 
 /** The table of submissions. */
@@ -44,11 +46,12 @@ export const reviewRows: Reviews = {
 };
 
 /** The table of heads. */
-export const headRows: Heads<ReviewTx> = {
-  async put(sql, { courseId, commit, tree, at }) {
-    await sql.rows(statements.putHead, [courseId, commit, tree, at]);
+export const headRows: Heads = {
+  async put(sql, heads) {
+    const columns = (['courseId', 'commit', 'tree', 'at'] as const).map((name) => heads.map((head) => head[name]));
+    await sql.rows(statements.putHeads, columns);
   },
-  async remove({ client }, courseId) {
-    await client.courseHead.deleteMany({ where: { courseId } });
+  async remove(sql, courseId) {
+    await sql.rows(statements.removeHead, [courseId]);
   },
 };
