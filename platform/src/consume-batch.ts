@@ -36,14 +36,25 @@ export interface Batcher {
 }
 
 const batchSize = 100;
-/**
- * From the beginning of one batch to that of the next while events stream: eight times what a batch takes, within these bounds. A machine
- * with time to spare, which needs 2 ms for a batch, goes soon to what has come; a busy one makes fewer and fuller transactions. Consumers
- * then cost it at most an eighth of a thread each, however many replicas share the work.
- */
-const lingerMs = { least: 10, most: 100, batches: 8 };
+const lingerMs = { least: 10, most: 100 };
+/** By so much the quickest batch is forgotten with each other one: half of it in some minutes of a busy stream. */
+const forgetting = 1.0002;
 const effectDelay = latency('event_effect_delay_seconds', 'Time from an event to its effect', ['source', 'type']);
 const outcomes = counter('event_outcomes_total', 'What became of delivered events', ['source', 'outcome']);
+
+/**
+ * From the beginning of one batch to that of the next while events stream: twice what a batch takes, and longer by as much as it took
+ * longer than the quickest one. That tells how busy machine and database are: with time to spare a consumer goes soon to what has come (4
+ * and at best 4 ms: 10 ms), without it makes fewer and fuller transactions (16 and at best 4 ms: 100 ms), which cost two replicas
+ * little more than one.
+ */
+function createLinger(): (tookMs: number) => number {
+  let quickest = Infinity;
+  return (took) => {
+    quickest = Math.max(Math.min(took, quickest * forgetting), 0.1);
+    return Math.min(Math.max((2 * took * took) / quickest, lingerMs.least), lingerMs.most);
+  };
+}
 
 /** Messages of all partitions that this process holds share transactions. Those of a lease that is held no longer go back at once. */
 export function createBatcher(options: BatchOptions): Batcher {
@@ -51,6 +62,7 @@ export function createBatcher(options: BatchOptions): Batcher {
   let under: readonly Waiting[] = [];
   let working: Promise<void> | undefined;
   let lastBatch = 0;
+  const lingerAfter = createLinger();
   let linger = lingerMs.least;
   const idlers: { readonly lease: Lease; readonly resolve: () => void }[] = [];
   const isBusyWith = (lease: Lease): boolean => [...waiting, ...under].some((one) => one.lease === lease);
@@ -79,7 +91,7 @@ export function createBatcher(options: BatchOptions): Batcher {
         options.logger.error({ err: error, source: options.source }, 'event batch failed');
       }
       under = [];
-      linger = Math.min(Math.max(lingerMs.batches * (performance.now() - lastBatch), lingerMs.least), lingerMs.most);
+      linger = lingerAfter(performance.now() - lastBatch);
       releaseIdlers();
     }
     working = undefined;
