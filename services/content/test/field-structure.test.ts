@@ -161,8 +161,45 @@ describe('what is hidden until it is clicked', () => {
       '<table><tr style="display:none"><td>x</td></tr></table>',
       '<table><tr><td><details><summary>Show</summary>x</details></td></tr></table>',
     ],
+    ...[
+      '/* solution */ .sol{display:none}',
+      '.box .sol { display: none }',
+      'div.box > p.sol:not(.open), .other { visibility: hidden }',
+      '@media screen { .other { color: red } .sol { display: none } }',
+      '@import url("x.css"); .sol { color: red; display: none; }',
+      '.a { color: red } .sol.réponse { display:none }',
+      '.box p { display: none }',
+      '.b { color: red; } } .sol { display: none',
+    ].map((rule) => [
+      `<div class="box"><p class="sol réponse">x</p></div><style type="text/css">${rule}</style>`,
+      '<div><details><summary>Show</summary><p>x</p></details></div>',
+    ]),
+    ['<dialog><p>x</p></dialog>', '<details><summary>Show</summary><div><p>x</p></div></details>'],
+    ['<div popover>x</div>', '<details><summary>Show</summary><div>x</div></details>'],
   ])('however it is hidden: %s', (html, shown) => {
     expect(renderText(html)).toBe(shown);
+  });
+
+  it.each([
+    '.sol::after { display: none }',
+    '.sol:hover { display: none }',
+    '@media print { .sol { display: none } }',
+    '@keyframes k { from { visibility: hidden } .sol { display: none } }',
+    '.sol.open { display: none }',
+    '.far p { display: none }',
+    '.sol + .next { display: none }',
+    '[class="sol"] { display: none }',
+  ])('is nothing that a style sheet hides sometimes, on paper, or of other elements: %s', (rule) => {
+    expect(renderText(`<style>${rule}</style><div class="box"><p class="sol">x</p></div><p class="far">y</p>`)).toBe(
+      '<div><p>x</p></div><p>y</p>',
+    );
+  });
+
+  it('is no reason to leave out what stands beside it, or the title of a page that was put into a lesson', () => {
+    expect(
+      renderText('<html><head><title>Old name</title><style>.x{display:none}</style></head><body>y</body></html>'),
+    ).toBe('y');
+    expect(renderText('<dialog open>x</dialog>')).toBe('<div>x</div>');
   });
 
   it('is nothing that is shown', () => {

@@ -266,7 +266,7 @@ describe('an attempt that was paused for longer than its lease', () => {
       await imports.renew(old, 60_000),
       await imports.holds(old),
       await imports.release(old, 0),
-      await imports.saveStart(old, { commit: 'c', sourceId: 's', baseImport: null }),
+      (await imports.saveStart(old, { commit: 'c', sourceId: 's', baseImport: null })) !== 'superseded',
       await imports.saveStep(old, { ordinal: 1, commit: 'c' }, { done: 1, report }),
       await imports.finish(old, { commit: 'c', done: 1, report }),
       await imports.fail(old, { reason: 'X', message: 'x' }, report),

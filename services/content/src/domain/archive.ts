@@ -1,3 +1,5 @@
+import { normalForm } from './text.js';
+
 /** The files of an archive that somebody sent, by their paths as `safePath` made them. */
 export interface Archive {
   /** All paths, the same at each reading; half a million are legal. */
@@ -38,5 +40,5 @@ export function entryPath(name: string): EntryPath {
   if (parts.includes('..')) return { refused: 'outside' };
   if (name.length > 1024 || /[\u0000-\u001f\u007f]/.test(name) || parts.length === 0 || parts.length > 32)
     return { refused: 'odd' };
-  return { path: parts.join('/').normalize('NFC') };
+  return { path: normalForm(parts.join('/')) };
 }

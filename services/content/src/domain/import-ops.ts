@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { canonicalJson } from '@coursewright/course-model/canonical';
 import { PAGE_LISTS, type LessonDocument, type LessonInput } from '@coursewright/course-model/lesson';
 import type { PlannedNode } from './import-plan.js';
-import type { SourceDigest } from './source-digest.js';
+import { storedForm, type SourceDigest } from './source-digest.js';
 import type { DraftPart } from './source-parts.js';
 
 /** A change that an import makes on its hidden ref; the body of a node comes as a document, to be stored first. */
@@ -83,32 +83,36 @@ export function draftOf(node: Omit<PlannedNode, 'content' | 'parentId'>, parent:
 }
 
 /**
- * A planned document with the ids that its parts have in the present body: items are found again by the key of their source.
- * Items of the present body that came from no source (somebody wrote them here) are kept, after the others.
+ * A planned document with the ids that its parts have in the present body: items are found again by the key of their source, of this format.
+ * Other items of the present body (somebody wrote them here) are kept where they stand: each behind what stood before it.
  */
-export function withPresentIds(content: LessonInput, present: LessonDocument): LessonInput {
+export function withPresentIds(content: LessonInput, present: LessonDocument, format: string): LessonInput {
   const idByKey = new Map<string, string>();
   for (const list of PAGE_LISTS) {
-    for (const item of present[list]) if (item.source) idByKey.set(`${item.source.format} ${item.source.key}`, item.id);
+    for (const item of present[list]) if (item.source?.format === format) idByKey.set(item.source.key, item.id);
   }
   const renamed = new Map<string, string>();
   const rename = <T extends { id?: string | undefined; source?: { format: string; key: string } | undefined }>(
     item: T,
   ): T => {
-    const id = item.source && idByKey.get(`${item.source.format} ${item.source.key}`);
+    const id = item.source && idByKey.get(item.source.key);
     if (id === undefined || item.id === undefined) return item;
     renamed.set(item.id, id);
     return { ...item, id };
   };
   const texts = new Map(present.objectives.map((objective) => [objective.text, objective.id]));
   const objectives = (content.objectives ?? []).map((objective) =>
-    typeof objective === 'string' ? objective : { ...objective, id: texts.get(objective.text) ?? objective.id },
+    typeof objective === 'string'
+      ? objective
+      : { ...objective, id: texts.get(storedForm(objective.text)) ?? objective.id },
   );
-  const planned = new Set(objectives.map((objective) => (typeof objective === 'string' ? objective : objective.text)));
-  const own = <T extends { source?: unknown }>(items: readonly T[]): T[] =>
-    items.filter((item) => item.source === undefined);
+  const planned = new Set(
+    objectives.map((objective) => storedForm(typeof objective === 'string' ? objective : objective.text)),
+  );
+  type Sourced = { readonly source?: { readonly format: string } | undefined };
+  const own = <T extends Sourced>(items: readonly T[]): T[] => items.filter((item) => item.source?.format !== format);
   const written = new Set(
-    PAGE_LISTS.flatMap((list) => own<{ id: string; source?: unknown }>(present[list]).map((item) => item.id)),
+    PAGE_LISTS.flatMap((list) => own<{ readonly id: string } & Sourced>(present[list]).map((item) => item.id)),
   );
   const materials = (content.materials ?? []).map(rename);
   const exercises = (content.exercises ?? []).map(rename);
@@ -118,9 +122,22 @@ export function withPresentIds(content: LessonInput, present: LessonDocument): L
     materials: [...materials, ...own(present.materials)],
     exercises: [...exercises, ...own(present.exercises)],
     assessments: [...assessments, ...own(present.assessments)],
-    order: [
-      ...(content.order ?? []).map((id) => renamed.get(id) ?? id),
-      ...present.order.filter((id) => written.has(id)),
-    ],
+    order: withOwn(
+      (content.order ?? []).map((id) => renamed.get(id) ?? id),
+      present.order,
+      written,
+    ),
   };
+}
+
+/** The order of the source's items with those of others in it, each behind the nearest item that stood before it and is still there. */
+function withOwn(planned: readonly string[], present: readonly string[], written: ReadonlySet<string>): string[] {
+  const isPlanned = new Set(planned);
+  const behind = new Map<string | undefined, string[]>();
+  let last: string | undefined;
+  for (const id of present) {
+    if (isPlanned.has(id)) last = id;
+    else if (written.has(id)) behind.set(last, [...(behind.get(last) ?? []), id]);
+  }
+  return [...(behind.get(undefined) ?? []), ...planned.flatMap((id) => [id, ...(behind.get(id) ?? [])])];
 }

@@ -1,6 +1,8 @@
 import { Parser } from 'htmlparser2';
 import { escapeHtml, escapeText } from './escape.js';
+import { HidingRules, namesOf } from './hiding-rules.js';
 import { Pieces, type Piece } from './render-pieces.js';
+import { RENAMED_TAGS } from './shown-tags.js';
 import { shortText } from './text.js';
 
 /** HTML that is ready for the sanitiser, and what it costs. */
@@ -20,32 +22,20 @@ export interface PrepareLimits {
 export class Beyond extends Error {}
 
 const VOID = new Set('area base br col embed hr img input link meta param source track wbr'.split(' '));
-/** Elements that browsers give a place of their own, which would be lost with an unknown name, some with all that they hold. */
-const RENAMED: ReadonlyMap<string, string> = new Map(
-  'fieldset:div form:div label:span font:span button:span select:ul option:li textarea:span menu:ul dir:ul listing:pre xmp:pre legend:p acronym:abbr applet:object'
-    .split(' ')
-    .map((pair) => pair.split(':') as [string, string]),
-);
-/** Those of them that may stand in a paragraph. */
+/** Of the elements that get another name those that may stand in a paragraph. */
 const INLINE = new Set(['label', 'font', 'button', 'textarea', 'acronym']);
 const EMBEDS = new Set(['embed', 'object', 'applet']);
-/** What says nothing more to a reader than is said beside it: other notations of a formula, parameters, fallbacks for old browsers. */
-const SKIPPED = new Set(['annotation', 'annotation-xml', 'iframe', 'svg', 'template', 'noembed', 'noframes']);
+/** Left out with all that they hold: what is said beside them (notations, fallbacks), what nobody sees, and what becomes a link or a note. */
+const SKIPPED = new Set([
+  ...['annotation', 'annotation-xml', 'template', 'title', 'noembed', 'noframes'],
+  ...['iframe', 'svg'],
+]);
 /** Their text is nothing to be read. */
 const SILENT = new Set(['script', 'style']);
-/** What parsers treat in a way of their own, what gives way to what it holds, and what becomes a paragraph, which other elements would end. */
+/** Elements that a parser puts elsewhere than they are written: their page goes through the sanitiser as one text. */
 const ODD = new Set(['applet', 'canvas', 'legend', 'object', 'optgroup', 'option', 'plaintext', 'select']);
 const CELLS = new Set(['td', 'th']);
 const ROWS = new Set(['tr', 'tbody', 'thead', 'tfoot']);
-/** Classes by which common style sheets hide something until a script shows it. */
-const HIDING_CLASSES = ['hidden', 'hide', 'is-hidden', 'd-none', 'collapse'];
-const MOST_RULES = 200;
-/** What hides an element by its style: nothing to see of it, or no height. */
-const HIDDEN =
-  '(?:display\\s*:\\s*none|visibility\\s*:\\s*hidden|(?:max-)?height\\s*:\\s*0(?:px|%|r?em)?\\s*(?:[;!}]|$))';
-const HIDING_STYLE = new RegExp(`(?:^|[;\\s])${HIDDEN}`, 'i');
-/** Characters of a rule that are looked at. */
-const MOST_OF_RULE = 2000;
 const LANGUAGES = new Set(
   (
     'bash c cpp csharp css diff go haskell html java javascript json julia kotlin latex lua makefile matlab ocaml octave perl php python r ruby ' +
@@ -61,6 +51,8 @@ interface Open {
   close: readonly Piece[];
   /** Cells below it are hidden. */
   hidesCells: boolean;
+  /** Its classes and its id, as selectors name them. */
+  names: readonly string[];
 }
 
 /**
@@ -72,12 +64,13 @@ export function prepareHtml(html: string, limits: PrepareLimits): Prepared {
   const out = new Pieces();
   const open: Open[] = [];
   const isIn = (name: string): boolean => open.some((one) => one.name === name);
-  const hiding = new Set(HIDING_CLASSES);
+  const hiding = HidingRules.of(html);
   let count = 0;
   let depth = 0;
   let skipping = 0;
-  let styles: string | undefined;
   let drawing: string | undefined;
+  /** What a drawing calls itself, while that is read. */
+  let drawingTitle: string | undefined;
   const look = (): void => {
     if (depth > limits.nesting) throw new Beyond(`elements are nested deeper than ${limits.nesting} levels`);
     if (++count > limits.elements)
@@ -86,8 +79,7 @@ export function prepareHtml(html: string, limits: PrepareLimits): Prepared {
   const start = (raw: string, attributes: Attributes): void => {
     const name = plainName(raw);
     if (SILENT.has(open.at(-1)?.name ?? '')) out.mustBeParsed();
-    if (name === 'style') styles = '';
-    if (drawing !== undefined && name === 'title') styles = '';
+    if (drawing !== undefined && name === 'title') drawingTitle = '';
     if (skipping > 0 || SKIPPED.has(name)) {
       if (skipping++ === 0 && name === 'iframe') {
         if (isIn('a')) out.mustBeParsed();
@@ -96,23 +88,22 @@ export function prepareHtml(html: string, limits: PrepareLimits): Prepared {
       if (skipping === 1 && name === 'svg') drawing = attributes['aria-label'] ?? '';
       return;
     }
-    const isHidden = hides(name, attributes, hiding) || (CELLS.has(name) && open.some((one) => one.hidesCells));
-    const isMoved = isHidden || (RENAMED.has(name) && !INLINE.has(name)) || ODD.has(name);
+    const isHidden = isHiddenBy(hiding, name, attributes) || (CELLS.has(name) && open.some((one) => one.hidesCells));
+    const isMoved = isHidden || (RENAMED_TAGS.has(name) && !INLINE.has(name)) || ODD.has(name);
     const isWithin = (isMoved || EMBEDS.has(name)) && isIn('p');
     if (ODD.has(name) || (isMoved && isWithin) || (EMBEDS.has(name) && isIn('a'))) out.mustBeParsed();
     const parts = partsOf(out, { name, attributes, isHidden, isWithin });
     out.push(...parts.start);
-    if (!VOID.has(name)) open.push({ name: raw, close: parts.close, hidesCells: isHidden && ROWS.has(name) });
+    if (VOID.has(name)) return;
+    const names = namesOf(attributes);
+    hiding.open(names);
+    open.push({ name: raw, close: parts.close, hidesCells: isHidden && ROWS.has(name), names });
   };
   const end = (raw: string): void => {
     const name = plainName(raw);
-    if (name === 'style' && styles !== undefined) {
-      readRules(styles, hiding);
-      styles = undefined;
-    }
-    if (drawing !== undefined && name === 'title' && styles !== undefined) {
-      drawing = drawing || styles.trim();
-      styles = undefined;
+    if (drawing !== undefined && name === 'title' && drawingTitle !== undefined) {
+      drawing = drawing || drawingTitle.trim();
+      drawingTitle = undefined;
     }
     if (skipping > 0) {
       if (--skipping === 0 && drawing !== undefined) {
@@ -121,7 +112,10 @@ export function prepareHtml(html: string, limits: PrepareLimits): Prepared {
       }
       return;
     }
-    if (open.at(-1)?.name === raw) out.push(...(open.pop()?.close ?? []));
+    if (open.at(-1)?.name !== raw) return;
+    const { close, names } = open.pop()!;
+    hiding.close(names);
+    out.push(...close);
   };
   const parser = new Parser(
     {
@@ -136,7 +130,7 @@ export function prepareHtml(html: string, limits: PrepareLimits): Prepared {
         end(name);
       },
       ontext(data) {
-        if (styles !== undefined) styles += data;
+        if (drawingTitle !== undefined) drawingTitle += data;
         else if (skipping === 0 && !SILENT.has(open.at(-1)?.name ?? '')) out.push(escapeText(data));
       },
     },
@@ -164,7 +158,7 @@ function partsOf(
   out: Pieces,
   { name: raw, attributes, isHidden, isWithin }: Start,
 ): { start: Piece[]; close: Piece[] } {
-  const name = RENAMED.get(raw) ?? raw;
+  const name = RENAMED_TAGS.get(raw) ?? raw;
   if (EMBEDS.has(name)) return { start: embedded(out, attributes, isWithin), close: [] };
   if (name === 'canvas') return { start: [noteOf('Drawing', attributes['aria-label'] ?? '')], close: [] };
   const isVoid = VOID.has(name);
@@ -199,28 +193,13 @@ function languageOf(classes: string): string | undefined {
   return named?.[1] ?? classes.split(/\s+/, 20).find((name) => LANGUAGES.has(name));
 }
 
-function hides(name: string, { style, hidden, class: classes, id }: Attributes, hiding: ReadonlySet<string>): boolean {
+function isHiddenBy(rules: HidingRules, name: string, attributes: Attributes): boolean {
   if (name === 'script' || name === 'style' || name === 'input') return false;
+  const { hidden } = attributes;
   if (hidden !== undefined && hidden.toLowerCase() !== 'false') return true;
-  if (style !== undefined && HIDING_STYLE.test(style)) return true;
-  if (id !== undefined && hiding.has(`#${id}`)) return true;
-  return classes !== undefined && classes.split(/\s+/, 50).some((one) => hiding.has(one));
-}
-
-/** Classes and ids that a style sheet hides: of selectors that are one class or one id. */
-function readRules(styles: string, hiding: Set<string>): void {
-  let end = 0;
-  for (let open = styles.indexOf('{'); open >= 0; open = styles.indexOf('{', end)) {
-    const close = styles.indexOf('}', open);
-    const selectors = styles.slice(Math.max(end, open - MOST_OF_RULE), open).split(',');
-    const body = styles.slice(open + 1, Math.min(close < 0 ? styles.length : close, open + MOST_OF_RULE));
-    end = close < 0 ? styles.length : close + 1;
-    if (!HIDING_STYLE.test(body)) continue;
-    for (const selector of selectors) {
-      const [, mark, name] = /^\s*[a-z]{0,20}([.#])([\w-]{1,100})\s*$/i.exec(selector) ?? [];
-      if (name !== undefined && hiding.size < MOST_RULES) hiding.add(mark === '#' ? `#${name}` : name);
-    }
-  }
+  // Neither is seen before a script opens it.
+  if ((name === 'dialog' && attributes['open'] === undefined) || attributes['popover'] !== undefined) return true;
+  return rules.hides(name, attributes);
 }
 
 /** A page or object of elsewhere as a link by its name, or a note when it says not where it is. */

@@ -3,6 +3,7 @@ import type { Attributes, IOptions } from 'sanitize-html';
 import { leaveMathAlone } from './markdown-math.js';
 import { escapeHtml } from './escape.js';
 import { Beyond, prepareHtml, type Prepared } from './render-prepare.js';
+import { MATH_TAGS, SHOWN_TAGS } from './shown-tags.js';
 
 /**
  * What may still be spent on a page. Markup is counted before it is parsed, for some of it costs far more than its length: nesting
@@ -58,24 +59,14 @@ const { default: sanitizeHtml } = await import('sanitize-html');
 const markdown = new MarkdownIt({ html: true, linkify: false, typographer: false }).use(leaveMathAlone);
 const LANGUAGE_CLASS = /^language-[\w+-]{1,40}$/;
 
-/** MathML without what may hold HTML or load something (MathML Core, but for `semantics` and old presentation elements). */
-const MATH =
-  'math menclose merror mfenced mfrac mi mmultiscripts mn mo mover mpadded mphantom mprescripts mroot mrow ms mspace msqrt mstyle msub ' +
-  'msubsup msup mtable mtd mtext mtr mlabeledtr munder munderover none semantics';
-const MATH_ATTRIBUTES =
+const MATH_ATTRIBUTES = (
   'accent accentunder align columnalign columnlines columnspacing columnspan depth dir display displaystyle fence frame height ' +
   'linethickness lspace mathsize mathvariant maxsize minsize movablelimits notation rowalign rowlines rowspacing rowspan rspace ' +
-  'scriptlevel separator separators open close stretchy subscriptshift superscriptshift symmetric voffset width';
+  'scriptlevel separator separators open close stretchy subscriptshift superscriptshift symmetric voffset width'
+).split(' ');
 
 const OPTIONS: IOptions = {
-  // The sanitiser looks through this list at every tag: what lessons have most of comes first.
-  allowedTags: (
-    'p li td ul span a strong em div br tr img b i code ol th mi mn mo mrow h3 h2 h4 pre tbody table ' +
-    'abbr address article aside bdi bdo big blockquote caption center cite col colgroup dd del details dfn dl dt ' +
-    'figcaption figure footer h1 h5 h6 header hr ins kbd main mark nav q rp rt ruby s samp section small ' +
-    'strike sub summary sup tfoot thead time tt u var wbr audio video source track ' +
-    MATH
-  ).split(' '),
+  allowedTags: [...SHOWN_TAGS],
   // No style (it can draw over the page), no event handler ever; ids with a prefix of their own, or they would shadow the page's.
   allowedAttributes: {
     '*': ['title', 'lang', 'dir', 'id'],
@@ -96,7 +87,7 @@ const OPTIONS: IOptions = {
     details: ['open'],
     q: ['cite'],
     blockquote: ['cite'],
-    ...Object.fromEntries(MATH.split(' ').map((name) => [name, MATH_ATTRIBUTES.split(' ')])),
+    ...Object.fromEntries(MATH_TAGS.map((name) => [name, MATH_ATTRIBUTES])),
   },
   allowedClasses: { code: [LANGUAGE_CLASS], pre: [LANGUAGE_CLASS] },
   allowedSchemes: ['http', 'https', 'mailto', 'tel'],

@@ -11,6 +11,7 @@ import {
   type RenderBudget,
 } from './render-text.js';
 import { escapeHtml } from './escape.js';
+import { shortText } from './text.js';
 
 /** Raised whenever the same document would be rendered to other HTML; part of every cache key and of learners' hashes. */
 export const RENDER_VERSION = 4;
@@ -130,7 +131,18 @@ function renderVideo(place: Record<string, unknown>, urls: readonly string[]): s
       ? `<p><a href="https://www.youtube.com/watch?v=${youtube}">https://www.youtube.com/watch?v=${youtube}</a></p>`
       : '';
   const videos = urls.map((url) => `<video controls src="${escapeHtml(url)}"></video>`).join('');
-  return linked + videos + transcriptLinks(place['transcripts']) + handoutLink(place['handout']);
+  return linked + videos + playedPart(place) + transcriptLinks(place['transcripts']) + handoutLink(place['handout']);
+}
+
+/** Which part of a video is meant, where that is not all of it. */
+function playedPart({ start, end }: Record<string, unknown>): string {
+  const [from, to] = [start, end].map((time) => {
+    const text = typeof time === 'string' || typeof time === 'number' ? String(time).trim() : '';
+    return /^[0:.]*(?:0s)?$/.test(text) ? undefined : shortText(text, 100);
+  });
+  if (from === undefined && to === undefined) return '';
+  const part = [from === undefined ? '' : ` from ${from}`, to === undefined ? '' : ` to ${to}`].join('');
+  return `<p>Watch it${escapeHtml(part)}.</p>`;
 }
 
 function transcriptLinks(transcripts: unknown): string {

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { canonicalJson } from '@coursewright/course-model/canonical';
 import { PAGE_LISTS, type LessonDocument, type LessonInput } from '@coursewright/course-model/lesson';
-import { normalizeText } from '@coursewright/course-model/text-rules';
+import { isNormalizable, normalizeText } from '@coursewright/course-model/text-rules';
 
 /**
  * What tells whether a lesson still is as its source had it: a hash of the items that came from the source, in their order and without
@@ -23,9 +23,12 @@ export function itemsDigest(doc: LessonDocument, format: string): string {
 
 /** The digest of the objectives that a source gives a lesson. */
 export function objectivesDigest({ objectives = [] }: Pick<LessonInput, 'objectives'>): string {
-  return hashOf(
-    objectives.map((objective) => normalizeText(typeof objective === 'string' ? objective : objective.text)),
-  );
+  return hashOf(objectives.map((objective) => storedForm(typeof objective === 'string' ? objective : objective.text)));
+}
+
+/** A text as it is stored; one that is refused where it is stored stays as it is. */
+export function storedForm(text: string): string {
+  return isNormalizable(text) ? normalizeText(text) : text;
 }
 
 function hashOf(value: unknown): string {

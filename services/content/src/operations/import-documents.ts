@@ -49,9 +49,9 @@ async function documentOf(deps: DocumentDeps, job: ImportJob, op: DocumentOp): P
   const { base, content, nodeId, presentBody } = op;
   const ours = presentBody === null ? emptyLesson() : await deps.bodies.get(job.courseId, presentBody);
   const isSameGoal = base !== undefined && base.objectives === objectivesDigest(content);
-  const merged = withPresentIds(content, ours);
-  // Objectives that the source has not changed stay as somebody left them here.
-  const body = await bodyOf(deps, isSameGoal ? { ...merged, objectives: ours.objectives } : merged, nodeId);
+  const merged = withPresentIds(content, ours, job.format);
+  const objectives = mergedObjectives(merged, { base, ours, content });
+  const body = await bodyOf(deps, { ...merged, objectives: objectives ?? ours.objectives }, nodeId);
   const digest = digestOf(body, content, job.format);
   if (op.op === 'absent') {
     if (base && digest.items === base.items && isSameGoal) return { digest, told: 'was deleted here; it stays away' };
@@ -60,11 +60,30 @@ async function documentOf(deps: DocumentDeps, job: ImportJob, op: DocumentOp): P
   const hash = toHash(body.hash);
   const our = itemsDigest(ours, job.format);
   const taken: Made = { stored: { op: 'setBody', nodeId, body: hash }, body, digest };
+  if (objectives === undefined)
+    return { digest, refused: 'was edited here (objectives) and has changed in its source since its last import' };
   if (hash === presentBody) return { digest };
   if (our === digest.items) return isSameGoal ? { digest } : taken;
   if (base && our === base.items) return taken;
   if (base && digest.items === base.items) return { digest, told: 'was edited here (content); that stays' };
   return { digest, refused: 'was edited here (content) and has changed in its source since its last import' };
+}
+
+type Objectives = NonNullable<LessonInput['objectives']>;
+
+/**
+ * The objectives of a lesson: ours where the source has not changed its own since it last came, the source's where nobody has changed them
+ * here, undefined where both have. When nobody knows what the source said, those of both.
+ */
+function mergedObjectives(
+  { objectives = [] }: LessonInput,
+  of: { base: SourceDigest | undefined; ours: LessonDocument; content: LessonInput },
+): Objectives | undefined {
+  if (of.base === undefined) return objectives;
+  const [our, their] = [objectivesDigest(of.ours), objectivesDigest(of.content)];
+  if (of.base.objectives === their || our === their) return of.ours.objectives;
+  // The planned ones come first, with the ids that they have here.
+  return our === of.base.objectives ? objectives.slice(0, of.content.objectives?.length ?? 0) : undefined;
 }
 
 function digestOf(body: PackedBody, content: LessonInput, format: string): SourceDigest {

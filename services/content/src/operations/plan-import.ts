@@ -39,7 +39,8 @@ const PARTS_A_CALL = 5000;
 
 /**
  * Decides what an import does: a source that is new to the course is added to it, one that came before is compared with what it said
- * then. Every attempt decides the same. Throws stale STALE when the import it is to be compared with has been followed by another.
+ * then. Every attempt decides the same. Throws stale STALE when the import it is to be compared with has been followed by another, or another
+ * one of the same source into the same course is under way.
  */
 export async function planImport(deps: PlanDeps, job: ImportJob, read: Read): Promise<Plan> {
   const { nodes, book, pause } = read;
@@ -62,12 +63,17 @@ export async function planImport(deps: PlanDeps, job: ImportJob, read: Read): Pr
   return { steps: mergeOps(nodes, course), start: job.startCommit ?? '', refused, refuse };
 }
 
-/** Writes down where the import begins. The base is looked up before the head: nothing that it does not know can be taken for an edit. */
+/**
+ * Writes down where the import begins. The base is looked up before the head: nothing that it does not know can be taken for an edit. Two
+ * imports of one source at once would both find nothing of it, and add all of it twice.
+ */
 async function begun(deps: PlanDeps, job: ImportJob, { sourceId, as }: Read): Promise<void> {
   if (job.sourceId !== null) return;
   const baseImport = job.newCourse ? null : ((await deps.imports.lastOfSource(job, sourceId)) ?? null);
   const commit = job.newCourse ? null : await deps.versioning.head(job.courseId, as);
-  last(await deps.imports.saveStart(job, { commit, sourceId, baseImport }));
+  const saved = await deps.imports.saveStart(job, { commit, sourceId, baseImport });
+  if (saved === 'busy') throw followed('another import of the same source into this course is under way');
+  last(saved === 'saved');
   Object.assign(job, { startCommit: commit, sourceId, baseImport });
 }
 
@@ -96,11 +102,12 @@ async function partsOf(deps: PlanDeps, importId: string, pause: Pause): Promise<
     isMore = page.length === PARTS_A_CALL;
     await pause();
   }
-  if (parts.size === 0) {
-    const message = 'another import of the same source has come first; import it again';
-    throw new AppError('stale', 'STALE', {}, { message });
-  }
+  if (parts.size === 0) throw followed('another import of the same source has come first');
   return parts;
+}
+
+function followed(why: string): AppError {
+  return new AppError('stale', 'STALE', {}, { message: `${why}; import it again` });
 }
 
 /** Imports of before sources were remembered: their parts are known by their keys alone, and whatever differs may be somebody's edit. */

@@ -237,8 +237,8 @@ export interface Imports {
     step: { ordinal: number; commit: string },
     progress: { done: number; report: ImportReport },
   ): Promise<boolean>;
-  /** Remembers where an import begins, what its source calls itself, and the last import of that; the same for every attempt. */
-  saveStart(attempt: Attempt, start: ImportStart): Promise<boolean>;
+  /** Remembers where an import begins, for every attempt; `busy` while another of its source and course has begun, or has ended since `start` was made. */
+  saveStart(attempt: Attempt, start: ImportStart): Promise<'saved' | 'superseded' | 'busy'>;
   /** The last import of a source into a course that ended well; undefined when there is none. */
   lastOfSource(job: Pick<ImportJob, 'courseId' | 'format'>, sourceId: string): Promise<string | undefined>;
   /** Whether a course has imports of a format from before sources were remembered. */

@@ -74,6 +74,20 @@ export const importStatements = {
     text: `UPDATE "import" SET done = $3::bigint, report = $4::jsonb, attempts = 1, revision = revision + 1
            WHERE ${ATTEMPT} RETURNING id`,
   },
+  // Imports of one source into one course begin one after the other.
+  startLock: {
+    name: 'import_start_lock',
+    text: `SELECT pg_advisory_xact_lock(hashtextextended(concat_ws(' ', 'source', course_id, format, $2::text), 0)) FROM "import" WHERE id = $1::uuid`,
+  },
+  startedBeside: {
+    name: 'import_started_beside',
+    text: `SELECT 1 AS one FROM "import" own
+           WHERE own.id = $1::uuid AND (
+             EXISTS (SELECT FROM "import" i WHERE i.course_id = own.course_id AND i.format = own.format AND i.source_id = $2::text
+                     AND i.state = 'running' AND i.id <> own.id)
+             OR $3::uuid IS DISTINCT FROM (SELECT i.id FROM "import" i WHERE i.course_id = own.course_id AND i.format = own.format
+                     AND i.source_id = $2::text AND i.state = 'done' ORDER BY i.finished_at DESC LIMIT 1))`,
+  },
   start: {
     name: 'import_start',
     text: `UPDATE "import" SET start_commit = $3::text, source_id = $4::text, base_import = $5::uuid

@@ -175,7 +175,12 @@ export function createImportStore(database: Database, outbox: Outbox): Imports {
       }),
 
     saveStart: (attempt, { commit, sourceId, baseImport }) =>
-      held(statements.start, attempt, commit, sourceId, baseImport),
+      database.tx(async (sql) => {
+        await sql.rows(statements.startLock, [attempt.id, sourceId]);
+        if ((await sql.rows(statements.startedBeside, [attempt.id, sourceId, baseImport])).length > 0) return 'busy';
+        const values = [attempt.id, attempt.token, commit, sourceId, baseImport];
+        return (await sql.rows(statements.start, values)).length > 0 ? 'saved' : 'superseded';
+      }),
 
     async lastOfSource({ courseId, format }, sourceId) {
       const [row] = await database.rows<{ id: string }>(statements.lastOfSource, [courseId, format, sourceId]);

@@ -4,7 +4,7 @@ import { uniqueTags } from '@coursewright/course-model/tags';
 import { codePoints, firstPoints, isAtMost } from '@coursewright/course-model/text-length';
 import { shortText } from '../text.js';
 import { ownAudience } from './audience.js';
-import { answerOf, freeValue, isTrue, listValue, textValue, timeValue } from './values.js';
+import { answerOf, freeValue, isTrue, jsonOf, listValue, textValue, timeValue } from './values.js';
 
 /** Fields of a node, read from the attributes of an OLX element. */
 export interface NodeAttributes {
@@ -19,7 +19,7 @@ export interface NodeAttributes {
   remarks: string[];
   /** Set by `coursewright_kind="assignment"`. */
   assignment: boolean;
-  /** From `coursewright_objectives`: one per line, or parted by "|". */
+  /** From `coursewright_objectives`: one per line, or parted by "|", or a JSON list. */
   objectives: string[];
 }
 
@@ -35,11 +35,12 @@ const MAX_OBJECTIVES = 200;
 /** A language tag as courses may have it. */
 export const LANGUAGE = /^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$/;
 const OWN = 'coursewright_';
+const OBJECTIVES = `${OWN}objectives`;
 /** Attributes that say where an element stands, not what it is. */
 const STRUCTURAL = new Set([
   ...['url_name', 'display_name', 'org', 'course', 'filename', 'slug', 'name', 'xblock-family'],
   // Read on their own.
-  ...['visible_to_staff_only', 'group_access', 'hide_from_toc', `${OWN}kind`, `${OWN}objectives`, `${OWN}audience`],
+  ...['visible_to_staff_only', 'group_access', 'hide_from_toc', `${OWN}kind`, OBJECTIVES, `${OWN}audience`],
 ]);
 /** Names that no field may have, and the one whose meaning comes from elsewhere. */
 const UNFIT = new Set(['title', 'constructor', 'prototype', 'audience']);
@@ -81,8 +82,9 @@ export function readNodeAttributes(
     audience: own.audience,
     remarks: own.why === undefined ? [] : [own.why],
     assignment: textValue(attributes[`${OWN}kind`]) === 'assignment',
-    objectives: objectivesOf(textValue(attributes[`${OWN}objectives`]) ?? ''),
+    objectives: [],
   };
+  readObjectives(read, attributes[OBJECTIVES]);
   readTitle(read, attributes['display_name'], fallbackTitle);
   let length = 0;
   for (const [name, text] of Object.entries(attributes)) {
@@ -164,9 +166,20 @@ function fitting<T>(value: T | undefined, fits: (value: T) => boolean): T | unde
   return value === undefined || fits(value) ? value : null;
 }
 
-function objectivesOf(text: string): string[] {
-  const parts = text.split(/[\n|]/, MAX_OBJECTIVES * 2).map((part) => part.trim());
-  return parts.filter((part) => part !== '').slice(0, MAX_OBJECTIVES);
+function readObjectives(read: NodeAttributes, attribute = ''): void {
+  const list = jsonOf(attribute);
+  const isList = Array.isArray(list) && list.every((part) => typeof part === 'string');
+  const parts = isList ? list : (textValue(attribute) ?? '').split(/[\n|]/);
+  const all = parts.map((part) => part.trim()).filter((part) => part !== '');
+  read.objectives = all.slice(0, MAX_OBJECTIVES);
+  if (all.length <= MAX_OBJECTIVES) return;
+  read.held.set(OBJECTIVES, attribute);
+  read.remarks.push(`has ${all.length} objectives; the first ${MAX_OBJECTIVES} are those of the lesson here`);
+}
+
+/** Says of objectives that stand where none can be that they are kept. */
+export function withoutObjectives(read: NodeAttributes, attributes: Readonly<Record<string, string>>): void {
+  if (read.objectives.length > 0) read.left.set(OBJECTIVES, attributes[OBJECTIVES] ?? '');
 }
 
 function camelCase(name: string): string {

@@ -1,6 +1,7 @@
 import type { Archive, Pause } from '../archive.js';
 import { decodeText } from '../decode.js';
 import type { ImportBook, KeptFile } from '../import-report.js';
+import { normalForm } from '../text.js';
 import { tooLarge } from './limits.js';
 
 /** Stores what stands nowhere in a course, by its hash. */
@@ -28,7 +29,7 @@ const FILES_AT_ONCE = 32;
 /** Characters that are kept as they are; more becomes a file, so that a page of what is kept stays small. */
 const MAX_KEPT_TEXT = 4000;
 /** What systems leave beside people's files. */
-const LITTER = /(?:^|\/)(?:__MACOSX\/|\._|\.DS_Store$|Thumbs\.db$|desktop\.ini$|Icon\r?$)/;
+export const LITTER = /(?:^|\/)(?:__MACOSX\/|\._|\.DS_Store$|Thumbs\.db$|desktop\.ini$|Icon\r?$)/;
 
 /**
  * The files of a course below its course.xml. Remembers which were asked for, keeps the others, and lists them. Paths never leave the
@@ -46,7 +47,7 @@ export class CourseFiles {
 
   /** How a path of the course reads in the archive, in the form that its names have there. */
   private pathOf(relative: string): string {
-    return (this.base + relative).normalize('NFC');
+    return normalForm(this.base + relative);
   }
 
   /** Bytes of a file, or undefined when there is none. */

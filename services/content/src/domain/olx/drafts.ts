@@ -1,3 +1,5 @@
+import { normalForm } from '../text.js';
+import { LITTER } from './course-files.js';
 import { DRAFTS, type OlxFiles } from './olx-files.js';
 
 /** A vertical that was not published, or not as it stands there now. */
@@ -24,7 +26,8 @@ export class Drafts {
     let n = 0;
     for (const path of files.files.paths()) {
       if (++n % PATHS_A_TURN === 0) await files.files.source.pause();
-      const name = path.startsWith(FOLDER) ? FILE.exec(path.slice(FOLDER.length))?.[1] : undefined;
+      const name =
+        path.startsWith(FOLDER) && !LITTER.test(path) ? FILE.exec(path.slice(FOLDER.length))?.[1] : undefined;
       if (name !== undefined) names.push(name);
     }
     for (const name of names.sort()) {
@@ -61,5 +64,5 @@ export class Drafts {
 
 /** The name in `i4x://Org/C1/sequential/s1` or `block-v1:Org+C1+run+type@sequential+block@s1`. */
 function sequentialOf(url: string): string {
-  return (/(?:\/sequential\/|\+type@sequential\+block@)([^/?#]+)$/.exec(url)?.[1] ?? NOWHERE).normalize('NFC');
+  return normalForm(/(?:\/sequential\/|\+type@sequential\+block@)([^/?#]+)$/.exec(url)?.[1] ?? NOWHERE);
 }

@@ -32,12 +32,12 @@ export class FittedItems {
     this.total = FRAME_BYTES + sizeOf(objectives);
   }
 
-  /** Adds an item behind the others. */
-  async add(listed: ListedItem): Promise<void> {
+  /** Adds an item behind the others; false when it has no place and was left out. */
+  async add(listed: ListedItem): Promise<boolean> {
     const entry: Entry = { listed, bytes: sizeOf(listed.item) + PLACE_BYTES, isSmallest: false };
     if (this.items.length >= MAX_ITEMS) {
       await this.leaveOut(entry, `a lesson has at most ${MAX_ITEMS} items`);
-      return;
+      return false;
     }
     this.items.push(entry);
     this.total += entry.bytes;
@@ -46,10 +46,11 @@ export class FittedItems {
       if (large.length === 0) break;
       await this.shrinkOne(large.reduce((most, item) => (item.bytes > most.bytes ? item : most)));
     }
-    if (this.total <= MAX_LESSON_BYTES) return;
+    if (this.total <= MAX_LESSON_BYTES) return true;
     this.items.pop();
     this.total -= entry.bytes;
     await this.leaveOut(entry, `the lesson's document of ${MAX_LESSON_BYTES} bytes is full`);
+    return false;
   }
 
   /** The document of all of them. */

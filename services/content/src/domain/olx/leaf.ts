@@ -2,8 +2,9 @@ import type { Audience, LessonInput } from '@coursewright/course-model/lesson';
 import { codePoints, firstPoints, isAtMost } from '@coursewright/course-model/text-length';
 import type { Element } from 'domhandler';
 import { MAX_TITLE, titleOf } from './attributes.js';
+import { shortText } from '../text.js';
 import { htmlRemarks } from './html-remarks.js';
-import { learnersParts, problemType, unanswerable } from './problem.js';
+import { learnersParts, problemType, unanswerable, unseenIn, type ProblemPart } from './problem.js';
 import { numberValue, textValue } from './values.js';
 import { videoContent } from './video.js';
 import { elementLike, elementsOf, xmlOf } from './xml.js';
@@ -102,16 +103,14 @@ function htmlItem(leaf: Leaf, html: string): LeafItem {
 }
 
 function videoItem(leaf: Leaf): LeafItem {
+  const content = videoContent(leaf.element);
+  const isPlayable = content['youtube'] !== undefined || content['sources'] !== undefined;
+  const lacks = 'names no video that can be played here; learners see what else it names, authors its source';
   return {
     list: 'materials',
-    item: {
-      ...common(leaf),
-      type: 'video',
-      content: videoContent(leaf.element),
-      metadata: { olx: { source: xmlOf(leaf.element) } },
-    },
-    kept: false,
-    remarks: titleRemarks(leaf),
+    item: { ...common(leaf), type: 'video', content, metadata: { olx: { source: xmlOf(leaf.element) } } },
+    kept: !isPlayable,
+    remarks: isPlayable ? titleRemarks(leaf) : [...titleRemarks(leaf), lacks],
   };
 }
 
@@ -122,7 +121,13 @@ function problemItem(leaf: Leaf): LeafItem {
   const unanswered = unanswerable(parts);
   const said = {
     kept: unanswered.length > 0,
-    remarks: [...titleRemarks(leaf), ...unanswered.map(cannotBeAnswered), ...scriptRemarks(leaf.element)],
+    remarks: [
+      ...titleRemarks(leaf),
+      ...unanswered.map(cannotBeAnswered),
+      ...scriptRemarks(leaf.element),
+      ...unseenRemarks(leaf.element),
+      ...htmlRemarks(htmlOf(parts)),
+    ],
   };
   if (!leaf.graded) {
     const [first, ...others] = parts;
@@ -147,10 +152,25 @@ function cannotBeAnswered(type: string, index: number): string {
   return `question ${index + 1} of those that cannot be answered here: <${element}> has no counterpart; learners see its text, authors its source`;
 }
 
+/** All that learners see of a problem. */
+function htmlOf(parts: readonly ProblemPart[]): string {
+  return parts.flatMap(({ html, options = [] }) => [html, ...options.map((option) => option.html)]).join('\n');
+}
+
+function unseenRemarks(problem: Element): string[] {
+  const names = unseenIn(problem);
+  if (names.length === 0) return [];
+  const some = names.slice(0, 20).map((name) => `<${shortText(name, 50)}>`);
+  return [`what stands in ${some.join(', ')} has no counterpart and is not shown to learners; its source is kept`];
+}
+
 /** Scripts set the variables of a problem and judge its answers; nothing of that happens here. */
 function scriptRemarks(problem: Element): string[] {
-  const hasScript = elementsOf(problem).some((child) => /^script$/i.test(child.name));
-  return hasScript ? ['has a script, which does not run here; learners see its variables by their names'] : [];
+  return hasScript(problem) ? ['has a script, which does not run here; learners see its variables by their names'] : [];
+}
+
+function hasScript(element: Element): boolean {
+  return elementsOf(element).some((child) => /^script$/i.test(child.name) || hasScript(child));
 }
 
 function vendorItem(leaf: Leaf): LeafItem {

@@ -42,7 +42,8 @@ const MAX_NESTED = 150;
 
 /**
  * The document of a lesson from the leaf blocks below an element, in their order. Blocks without a counterpart are kept whole
- * for authors and listed; what does not fit into a document of 1 MiB becomes a file and is listed.
+ * for authors and listed; what does not fit into a document of 1 MiB becomes a file and is listed. `first` is the place of the first of them
+ * among what stands beside it in the source, by which blocks without a name are told apart.
  *
  * @throws AppError unprocessable OLX_TOO_DEEP, OLX_TOO_LARGE
  */
@@ -50,13 +51,13 @@ export async function lessonContent(
   reading: Reading,
   parent: ParentNode,
   standing: Standing,
-  objectives: readonly string[],
+  { objectives = [], first = 0 }: { readonly objectives?: readonly string[]; readonly first?: number } = {},
 ): Promise<LessonInput> {
   const place = standing.above.at(-1) ?? '';
   const own = objectives.map((text, i) => ({ id: importedId(reading.importId, `${place}#objective:${i}`), text }));
   const { book, files } = reading;
   const items = new FittedItems({ book, keeper: files.files.source.keeper }, own);
-  await readLeaves(reading, parent, { ...standing, place }, items);
+  await readLeaves(reading, parent, { ...standing, place, first }, items);
   await reading.pause();
   return items.document();
 }
@@ -64,11 +65,11 @@ export async function lessonContent(
 async function readLeaves(
   reading: Reading,
   parent: ParentNode,
-  standing: Standing & { place: string },
+  standing: Standing & { place: string; first: number },
   items: FittedItems,
 ): Promise<void> {
   if (standing.above.length > MAX_NESTED) throw tooDeep();
-  let i = -1;
+  let i = standing.first - 1;
   let texts = 0;
   for (const node of parent.children) {
     await reading.pause();
@@ -94,13 +95,13 @@ async function addText(reading: Reading, at: { key: string; text: string }, item
   const key = reading.uniqueKey(at.key);
   book.report.read++;
   book.report.kept++;
-  book.report.items++;
   book.lose({
     source: key,
     what: 'is text between blocks, which its source shows to nobody; kept for authors',
     kept: true,
   });
-  await items.add(looseText({ id: importedId(importId, key), key, html: `<p>${escapeText(at.text)}</p>` }));
+  if (await items.add(looseText({ id: importedId(importId, key), key, html: `<p>${escapeText(at.text)}</p>` })))
+    book.report.items++;
 }
 
 async function readBlock(
@@ -120,7 +121,7 @@ async function readBlock(
   if (!CONTAINERS.has(element.name) || block.problem !== undefined) return;
   const audience = isSelective(element) ? narrowed(within.audience, 'author') : within.audience;
   const above = [...standing.above, found.key];
-  await readLeaves(reading, element, { ...within, audience, place: block.key, above }, items);
+  await readLeaves(reading, element, { ...within, audience, place: block.key, first: 0, above }, items);
 }
 
 function audienceOf(reading: Reading, key: string, element: Element, inherited: Audience): Audience {
@@ -133,18 +134,17 @@ async function readLeaf(reading: Reading, block: Block, standing: Standing, item
   const { book } = reading;
   const { report } = book;
   report.read++;
-  report.items++;
   const { item, whyKept } = await itemOf(reading, block, standing);
   await reading.pause();
   const { listed, missing } = await withAssets(item, (name) => reading.files.files.asset(name));
-  const isForLearners = !item.kept && listed.item.audience === 'learner';
-  if (isForLearners) report.mapped++;
-  else report.kept++;
   if (whyKept !== undefined) book.lose({ source: block.key, what: whyKept, kept: true });
   for (const what of item.remarks) book.lose({ source: block.key, what, kept: true });
   for (const link of missing)
     book.lose({ source: block.key, what: `names ${link}, which is not in the archive`, kept: false });
-  await items.add(listed);
+  const isPlaced = await items.add(listed);
+  if (isPlaced) report.items++;
+  if (isPlaced && !item.kept && listed.item.audience === 'learner') report.mapped++;
+  else report.kept++;
 }
 
 /** The item of a block, and why it is only for authors. */
@@ -175,7 +175,8 @@ async function itemOf(
     ...(html === undefined ? {} : { html }),
     ...(raw === undefined ? {} : { raw }),
   });
-  if (!item.kept || item.list !== 'materials') return { item };
+  // Of a question or a video that is kept its own remarks say why.
+  if (!item.kept || !item.item.type.startsWith('vendor/')) return { item };
   return { item, whyKept: problem ?? unlike(element) };
 }
 
@@ -203,7 +204,14 @@ async function htmlOf(reading: Reading, block: Block, standing: Standing): Promi
   const { element, key } = block;
   const name = element.attribs['filename'];
   if (name !== undefined && name !== '') {
-    return (await reading.files.text(`html/${name}.html`, standing)) ?? reading.files.text(`html/${name}`, standing);
+    // The name is meant from the folder of the file that says it: of `html/a/b.xml`, which stands for `a:b`, from `html/a/`.
+    const folders = (element.attribs['url_name'] ?? '').split(':').slice(0, -1);
+    const places = folders.length === 0 ? [name] : [`${folders.join('/')}/${name}`, name];
+    for (const place of places.flatMap((one) => [`html/${one}.html`, `html/${one}`])) {
+      const text = await reading.files.text(place, standing);
+      if (text !== undefined) return text;
+    }
+    return undefined;
   }
   if (element.children.length > 0 || key.includes('['))
     return isHeavier(element, MAX_PARTS) ? htmlWrittenOut(element, reading.pause) : innerHtml(element);

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { AppError } from '@coursewright/platform/errors';
 import type { Element } from 'domhandler';
-import { shortText } from '../text.js';
+import { normalForm, shortText } from '../text.js';
 import { CourseFiles, type Source } from './course-files.js';
 import { tooLarge } from './limits.js';
 import { readPolicy, type Policy } from './policy.js';
@@ -138,7 +138,8 @@ export class OlxFiles {
 
 /** The name of a block, in the form that names of files have: `url_name`, or `slug` as it was called before 2012. */
 export function nameOf({ attribs }: Element): string | undefined {
-  return (attribs['url_name'] || attribs['slug'] || undefined)?.normalize('NFC');
+  const name = attribs['url_name'] || attribs['slug'];
+  return name ? normalForm(name) : undefined;
 }
 
 /** Titles were called `name` before 2012, and names `slug`. */
@@ -179,7 +180,7 @@ function brokenXml(path: string, problem: string): AppError {
 }
 
 function shortKey(key: string): string {
-  const plain = key.normalize('NFC');
+  const plain = normalForm(key);
   if (plain.length <= MAX_KEY) return plain;
   const start = plain.slice(0, MAX_KEY - 50).replace(/[\ud800-\udbff]$/, '');
   return `${start}~${createHash('sha256').update(plain).digest('base64url')}`;

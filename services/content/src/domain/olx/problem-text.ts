@@ -1,21 +1,17 @@
 import { isCDATA, isTag, isText, type AnyNode, type Element } from 'domhandler';
 import { escapeHtml, escapeText } from '../escape.js';
+import { RENAMED_TAGS, SHOWN_TAGS } from '../shown-tags.js';
 import { textOf } from './xml.js';
 
 /** Elements that may be shown with all their attributes; nothing else is, so no new way to write an answer leaks one. */
-export const SHOWN: ReadonlySet<string> = new Set(
-  (
-    'a abbr address article aside b bdi bdo big blockquote br caption center cite code col colgroup dd del details dfn div dl dt em ' +
-    'fieldset figcaption figure font footer h1 h2 h3 h4 h5 h6 header hr i img ins kbd legend li main mark mathjax mathjaxinline nav ' +
-    'ol p pre q s samp section small source span strike strong style sub summary sup table tbody td text tfoot th thead time tr tt u ul ' +
-    'var video audio wbr ' +
-    // Embeds become a link or a note when the page is rendered.
-    'iframe object embed svg canvas ' +
-    // MathML, but for annotations: they say the same again.
-    'math maction menclose merror mfenced mfrac mi mmultiscripts mn mo mover mpadded mphantom mprescripts mroot mrow ms mspace msqrt mstyle ' +
-    'msub msubsup msup mtable mtd mtext mtr mlabeledtr munder munderover none semantics'
-  ).split(' '),
-);
+export const SHOWN: ReadonlySet<string> = new Set([
+  ...SHOWN_TAGS,
+  // Choices are collected from where a question has them.
+  ...[...RENAMED_TAGS.keys()].filter((name) => name !== 'option' && name !== 'select'),
+  ...'mathjax mathjaxinline maction text form hgroup noscript picture search'.split(' '),
+  // Embeds become a link or a note when the page is rendered.
+  ...'iframe object embed svg canvas'.split(' '),
+]);
 
 /** OLX elements of which only the text inside is shown. */
 export const TEXT_ONLY: ReadonlySet<string> = new Set(
@@ -23,7 +19,7 @@ export const TEXT_ONLY: ReadonlySet<string> = new Set(
 );
 
 /** Elements into which learners put an answer, where they stand in a text. */
-const INPUTS: ReadonlySet<string> = new Set(
+export const INPUTS: ReadonlySet<string> = new Set(
   (
     'textline textbox formulaequationinput formulainput numericalinput optioninput chemicalequationinput codeinput matlabinput ' +
     'numtolerance_input jsinput javascriptinput schematic filesubmission drag_and_drop_input choicegroup radiogroup checkboxgroup ' +

@@ -1,8 +1,8 @@
 import { isTag, type AnyNode, type Element } from 'domhandler';
 import { dropdownChoices } from './dropdown.js';
 import { escapeText } from '../escape.js';
-import { fieldMark, SHOWN, shown, shownAll, TEXT_ONLY, type Showing } from './problem-text.js';
-import { elementsOf } from './xml.js';
+import { fieldMark, INPUTS, SHOWN, shown, shownAll, TEXT_ONLY, type Showing } from './problem-text.js';
+import { elementsOf, textOf } from './xml.js';
 
 /** A part of a problem as learners may see it: text, or a question with its choices, never what is right. */
 export interface ProblemPart {
@@ -88,6 +88,26 @@ export function problemType(parts: readonly ProblemPart[]): string {
 /** The questions that nobody can answer here: kinds that a script or a program of their own asks and judges. */
 export function unanswerable(parts: readonly ProblemPart[]): string[] {
   return parts.map((part) => part.type).filter((type) => type.startsWith('olx-'));
+}
+
+/** What is for authors by what it is: what is right, why, how it is judged, and what runs. */
+const FOR_AUTHORS =
+  /hint|solution|answer|param|grading|rubric|annotation|^(?:script|style|template|head|init|correct|payload|plugin|tests?)$/;
+
+/** Names of the elements of a problem whose text no learner sees though nothing says that it is for authors only. */
+export function unseenIn(problem: Element): string[] {
+  const unseen = new Set<string>();
+  const look = (element: Element): void => {
+    for (const child of elementsOf(element)) {
+      const name = child.name.toLowerCase().replace(/^(?:m|mml):/, '');
+      if (FOR_AUTHORS.test(name)) continue;
+      const isKnown = SHOWN.has(name) || TEXT_ONLY.has(name) || CHOICES.has(name) || GROUPS.has(name);
+      if (isKnown || isResponse(child)) look(child);
+      else if (!INPUTS.has(name) && name !== 'imageinput' && textOf(child).trim() !== '') unseen.add(name);
+    }
+  };
+  look(problem);
+  return [...unseen];
 }
 
 function isResponse(element: Element): boolean {

@@ -12,6 +12,7 @@ import {
   narrow,
   readNodeAttributes,
   titleOf,
+  withoutObjectives,
   type NodeAttributes,
 } from './attributes.js';
 import { ownAudience } from './audience.js';
@@ -109,6 +110,7 @@ async function rootNode(reading: CourseReading, block: Block): Promise<{ node: P
     read.left.delete('language');
   }
   await readDescription(reading, read);
+  withoutObjectives(read, attribs);
   // A course is a course for somebody: whom it is not for is said of each of its units instead.
   delete read.fields['audience'];
   const id = importedId(reading.importId, COURSE_KEY);
@@ -125,6 +127,8 @@ async function rootNode(reading: CourseReading, block: Block): Promise<{ node: P
 /** A child of an element, where it stands among the elements of it. */
 interface Child {
   element: Element;
+  /** Its place among the elements beside it. */
+  index: number;
   place: string;
   isDraft: boolean;
 }
@@ -149,11 +153,13 @@ async function childrenOf(reading: CourseReading, element: Element, parent: Pare
   const found: Child[] = [];
   let texts = 0;
   for (const node of element.children) {
+    const index = found.length;
     if (isTag(node))
-      found.push({ element: node, place: `${above}/${node.name}[${found.length}]`, isDraft: parent.isDraft });
+      found.push({ element: node, index, place: `${above}/${node.name}[${index}]`, isDraft: parent.isDraft });
     else await keepText(reading, node, () => `${above}/text[${texts++}]`);
   }
-  const drafts = parent.level === 2 ? reading.drafts.take(nameOf(element) ?? '') : [];
+  const name = nameOf(element);
+  const drafts = parent.level === 2 && name !== undefined ? reading.drafts.take(name) : [];
   for (const draft of drafts) {
     const published = found.findIndex((child) => !child.isDraft && nameOf(child.element) === draft.name);
     found.splice(published < 0 ? draft.index : published + 1, 0, childOf(draft));
@@ -162,7 +168,7 @@ async function childrenOf(reading: CourseReading, element: Element, parent: Pare
 }
 
 function childOf({ name }: Draft): Child {
-  return { element: new Element('vertical', { url_name: name }, []), place: `drafts/${name}`, isDraft: true };
+  return { element: new Element('vertical', { url_name: name }, []), index: 0, place: `drafts/${name}`, isDraft: true };
 }
 
 /** A unit for authors with the drafts that name no sequential of the course. */
@@ -201,6 +207,7 @@ async function* blockNodes(reading: CourseReading, block: Block, parent: Parent)
     read.remarks.push('was not published in its source; kept for authors');
   }
   if (parent.level === 0) narrow(read, parent.audience);
+  if (level !== 3) withoutObjectives(read, element.attribs);
   const kind = level === 3 && read.assignment ? 'assignment' : (KINDS[level] ?? 'lesson');
   const id = importedId(reading.importId, key);
   if (block.problem !== undefined) await keepBroken(reading, { ...block, key });
@@ -219,7 +226,7 @@ async function* blockNodes(reading: CourseReading, block: Block, parent: Parent)
     yield* children(reading, element, within);
     return;
   }
-  yield { ...node, content: await lessonContent(reading, element, within, read.objectives) };
+  yield { ...node, content: await lessonContent(reading, element, within, read) };
 }
 
 /** Fills in the levels that are missing between a parent and an element further down, or one that stands where it does not belong. */
@@ -248,7 +255,7 @@ async function* implicit(reading: CourseReading, child: Child, parent: Parent): 
     else {
       const holder = new Element('vertical', {}, []);
       holder.children = [element];
-      yield { ...node, content: await lessonContent(reading, holder, parent, []) };
+      yield { ...node, content: await lessonContent(reading, holder, parent, { first: child.index }) };
     }
   }
   if (target < LEAF) yield* placed(reading, child, current);

@@ -12,12 +12,16 @@ export interface Transcript {
 /** What a video shows, from wherever its element says it. */
 export function videoContent(element: Element): Record<string, unknown> {
   const { attribs } = element;
+  const encodings = encodingsOf(element);
   const youtube =
-    textValue(attribs['youtube_id_1_0']) ?? /(?:^|,)1\.0+:([\w-]+)/.exec(textValue(attribs['youtube']) ?? '')?.[1];
+    textValue(attribs['youtube_id_1_0']) ??
+    /(?:^|,)\s*1\.0+\s*:\s*([\w-]+)/.exec(textValue(attribs['youtube']) ?? '')?.[1] ??
+    encodings.youtube;
   const children = elementsOf(element);
   const named = (name: string): string[] =>
     children.flatMap((child) => (child.name === name ? (textValue(child.attribs['src']) ?? []) : []));
-  const sources = [...new Set([...urlsOf(attribs['html5_sources']), ...urlsOf(attribs['source']), ...named('source')])];
+  const listed = [...urlsOf(attribs['html5_sources']), ...urlsOf(attribs['source']), ...named('source')];
+  const sources = [...new Set([...listed, ...encodings.urls])];
   const transcripts = transcriptsOf(element);
   const [handout = textValue(attribs['handout'])] = named('handout');
   const start = textValue(attribs['start_time']) ?? textValue(attribs['from']);
@@ -33,8 +37,25 @@ export function videoContent(element: Element): Record<string, unknown> {
 }
 
 /**
+ * The encodings of a video that the platform's own store had: `<video_asset><encoded_video profile="desktop_mp4" url="https://…"/>`. Those of
+ * the profile `youtube` have an id there instead of a URL.
+ */
+function encodingsOf(element: Element): { readonly urls: readonly string[]; readonly youtube?: string } {
+  const all = elementsOf(element)
+    .filter(({ name }) => name === 'video_asset')
+    .flatMap((asset) => elementsOf(asset).filter(({ name }) => name === 'encoded_video'))
+    .flatMap(({ attribs }) => {
+      const url = textValue(attribs['url']);
+      return url === undefined ? [] : [{ url, isYoutube: textValue(attribs['profile']) === 'youtube' }];
+    });
+  const youtube = all.find(({ url, isYoutube }) => isYoutube && /^[\w-]{1,64}$/.test(url))?.url;
+  const urls = all.flatMap(({ url, isYoutube }) => (isYoutube ? [] : [url]));
+  return { urls, ...(youtube === undefined ? {} : { youtube }) };
+}
+
+/**
  * Transcripts by every way there ever was to name them: `<transcript language src>`, a map of files in `transcripts`, the file of `track`,
- * and `sub="x"`, which stands for `static/subs_x.srt.sjson` and is English.
+ * `sub="x"`, which stands for `static/subs_x.srt.sjson` and is English, and those of the platform's own store, by video and language.
  */
 function transcriptsOf(element: Element): Transcript[] {
   const { attribs } = element;
@@ -47,6 +68,10 @@ function transcriptsOf(element: Element): Transcript[] {
     const src = textValue(child.attribs['src']);
     if (child.name === 'transcript' && src !== undefined) add(textValue(child.attribs['language']) ?? '', fileOf(src));
     if (child.name === 'track' && src !== undefined) add('', fileOf(src));
+    if (child.name === 'video_asset') {
+      for (const { language, format } of storedTranscripts(child))
+        add(language, `/static/${textValue(attribs['edx_video_id']) ?? ''}-${language}.${format}`);
+    }
   }
   const map = jsonOf(attribs['transcripts'] ?? '');
   if (typeof map === 'object' && map !== null && !Array.isArray(map)) {
@@ -58,6 +83,17 @@ function transcriptsOf(element: Element): Transcript[] {
   const sub = textValue(attribs['sub']);
   if (sub !== undefined) add('en', `/static/subs_${sub}.srt.sjson`);
   return found;
+}
+
+/** `<video_asset><transcripts><transcript language_code="en" file_format="srt"/>`: their files are exported into `static/`. */
+function storedTranscripts(asset: Element): { readonly language: string; readonly format: string }[] {
+  return elementsOf(asset)
+    .filter(({ name }) => name === 'transcripts')
+    .flatMap((list) => elementsOf(list))
+    .flatMap(({ attribs }) => {
+      const language = textValue(attribs['language_code']);
+      return language === undefined ? [] : [{ language, format: textValue(attribs['file_format']) ?? 'srt' }];
+    });
 }
 
 function fileOf(src: string): string {
