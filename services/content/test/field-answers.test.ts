@@ -148,7 +148,94 @@ describe('a part of a course', () => {
       'policies/c/policy.json': JSON.stringify({ [`html/${name}`]: { display_name: 'y' } }),
     });
     expect(read.report.mapped).toBe(5);
+    expect(nodeAt(read, 'vertical/l').content?.materials).toMatchObject([{ title: 'y', content: 'x' }]);
     expect(performance.now() - started).toBeLessThan(3_000);
+  });
+});
+
+describe('what no document may have', () => {
+  const marks = long('\u0316', 40);
+
+  it('keeps its item out of the lesson, as a file, and no other', async () => {
+    const read = await withBlocks(`<html url_name="h">${marks}</html><html url_name="i">fine</html>`);
+    expect(seen(read)).toEqual({ 'html/i': 'fine' });
+    expect(said(read, 'html/h')).toEqual([
+      expect.stringMatching(
+        /^\/content holds more than 30 combining marks in a row, as no document may; it was left out and is kept as a file/,
+      ),
+    ]);
+    expect(read.report).toMatchObject({ mapped: 5, kept: 1, items: 1 });
+  });
+
+  it('is no title', async () => {
+    const read = await withBlocks(
+      `<html url_name="h" display_name="&quot;\\ud83d&quot;">x</html>`,
+      {},
+      `display_name="${marks}" coursewright_note="${marks}"`,
+    );
+    expect(nodeAt(read, 'vertical/l').fields).toEqual({ title: 'l' });
+    expect(said(read, 'vertical/l')).toEqual([
+      'has a title with more than 30 combining marks in a row, which no text here may have',
+      expect.stringContaining('coursewright_note='),
+    ]);
+    expect(nodeAt(read, 'vertical/l').content?.materials).toMatchObject([{ title: '"\\ud83d"' }]);
+  });
+
+  it('is a problem of more parts than it may have: it is for authors', async () => {
+    const questions = '<p>q</p><stringresponse answer="a"><textline/></stringresponse>'.repeat(1_001);
+    const read = await withBlocks(`<problem url_name="p" graded="true">${questions}</problem>`);
+    expect(seen(read)).toEqual({});
+    expect(nodeAt(read, 'vertical/l').content?.materials).toMatchObject([
+      { type: 'vendor/olx-problem', audience: 'author' },
+    ]);
+    expect(said(read, 'problem/p')).toHaveLength(1);
+  });
+
+  it('is a course that is handed in, or more text in its fields than a node may have', async () => {
+    const long3 = '\u4e0a'.repeat(9_000);
+    const read = await fromFiles({
+      'course.xml': `<course url_name="c" submittable="true" coursewright_topic2="${long3}" coursewright_topic3="${long3}"/>`,
+      'about/short_description.html': '\u{1f600}'.repeat(10_000),
+    });
+    const { fields } = nodeAt(read, 'course/c');
+    expect(Object.keys(fields)).toEqual(['title', 'topic2', 'description']);
+    expect(Buffer.byteLength(JSON.stringify(fields))).toBeLessThan(64 * 1024);
+    expect(said(read, 'course/c')).toEqual([expect.stringMatching(/coursewright_topic3=.*submittable="true"/)]);
+    expect(said(read, 'about/short_description.html')).toHaveLength(1);
+  });
+});
+
+describe('what counts towards a grade', () => {
+  it.each([
+    ['<sequential url_name="m" graded="true"><vertical url_name="l" graded="false">', '', 'exercises'],
+    ['<sequential url_name="m" graded="true"><vertical url_name="l">', '', 'assessments'],
+    ['<sequential url_name="m" graded="true"><vertical url_name="l">', 'graded="False"', 'exercises'],
+    ['<sequential url_name="m"><vertical url_name="l">', 'graded="true"', 'assessments'],
+    ['<sequential url_name="m" graded="true"><vertical url_name="l" graded="perhaps">', '', 'assessments'],
+  ] as const)('is said by what stands nearest: %s %s', async (above, own, list) => {
+    const read = await fromFiles({
+      'course.xml': `<course url_name="c"><chapter url_name="u">${above}<problem url_name="p" ${own}><p>x</p></problem></vertical></sequential></chapter></course>`,
+    });
+    expect(nodeAt(read, 'vertical/l').content?.[list]).toHaveLength(1);
+  });
+
+  it('may be all of a course', async () => {
+    const read = await fromFiles({
+      'course.xml':
+        '<course url_name="c" graded="true"><chapter url_name="u"><sequential url_name="m"><vertical url_name="l"><problem url_name="p"><p>x</p></problem></vertical></sequential></chapter></course>',
+    });
+    expect(nodeAt(read, 'vertical/l').content?.assessments).toHaveLength(1);
+  });
+});
+
+describe('a policy', () => {
+  it('is found for a part whose name is too long for a key', async () => {
+    const name = 'n'.repeat(600);
+    const read = await withBlocks(`<html url_name="${name}">x</html>`, {
+      'policies/c/policy.json': JSON.stringify({ [`html/${name}`]: { visible_to_staff_only: 'True' } }),
+    });
+    expect(seen(read)).toEqual({});
+    expect(read.report.kept).toBe(1);
   });
 });
 

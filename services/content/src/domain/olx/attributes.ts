@@ -2,6 +2,7 @@ import { narrowed } from '@coursewright/course-model/audience';
 import type { Audience } from '@coursewright/course-model/lesson';
 import { uniqueTags } from '@coursewright/course-model/tags';
 import { codePoints, firstPoints, isAtMost } from '@coursewright/course-model/text-length';
+import { applyTextRules, isNormalizable } from '@coursewright/course-model/text-rules';
 import { shortText } from '../text.js';
 import { ownAudience } from './audience.js';
 import { answerOf, freeValue, isTrue, jsonOf, listValue, textValue, timeValue } from './values.js';
@@ -26,9 +27,9 @@ export interface NodeAttributes {
 /** Code points of a title. */
 export const MAX_TITLE = 500;
 const MAX_FIELDS = 40;
-/** Code points of one field, and of all fields together; versioning takes 20,000 and 64 KiB. */
+/** Code points of one field, and bytes of all fields but the description; versioning takes 20,000 and 64 KiB. */
 const MAX_TEXT = 10_000;
-const MAX_ALL_TEXT = 20_000;
+const MAX_ALL_BYTES = 30_000;
 const MAX_LIST = 200;
 const MAX_OBJECTIVES = 200;
 
@@ -86,18 +87,18 @@ export function readNodeAttributes(
   };
   readObjectives(read, attributes[OBJECTIVES]);
   readTitle(read, attributes['display_name'], fallbackTitle);
-  let length = 0;
+  let bytes = 0;
   for (const [name, text] of Object.entries(attributes)) {
     if (STRUCTURAL.has(name)) continue;
     const field = fieldOf(name);
     const value = field === undefined ? null : valueFor(field, text);
     if (value === undefined) continue;
-    const size = name.length + codePoints(text);
-    const isRoom = length + size <= MAX_ALL_TEXT && Object.keys(read.fields).length < MAX_FIELDS;
+    const size = Buffer.byteLength(name) + Buffer.byteLength(text);
+    const isRoom = bytes + size <= MAX_ALL_BYTES && Object.keys(read.fields).length < MAX_FIELDS;
     if (field === undefined || value === null || !isRoom) read.left.set(name, text);
     else {
       Object.assign(read.fields, { [field]: value });
-      length += size;
+      bytes += size;
     }
   }
   // What makes a part the authors' is kept as well: an export has to give back which groups it was for.
@@ -131,7 +132,14 @@ export function namedValues(attributes: ReadonlyMap<string, string>): string {
 }
 
 function readTitle(read: NodeAttributes, attribute: string | undefined, fallback: string): void {
-  const title = textValue(attribute) ?? (fallback.replaceAll('_', ' ').trim() || 'Untitled');
+  const own = textValue(attribute);
+  if (own !== undefined && !isNormalizable(own)) {
+    read.held.set('display_name', own);
+    read.remarks.push('has a title with more than 30 combining marks in a row, which no text here may have');
+    return readTitle(read, undefined, fallback);
+  }
+  const name = isNormalizable(fallback) ? fallback.replaceAll('_', ' ').trim() : '';
+  const title = own ?? (name || 'Untitled');
   read.fields['title'] = firstPoints(title, MAX_TITLE);
   if (isAtMost(title, MAX_TITLE)) return;
   read.held.set('display_name', title);
@@ -146,6 +154,7 @@ function fieldOf(name: string): string | undefined {
 
 function valueFor(field: string, text: string): unknown {
   const value = Object.hasOwn(TYPED, field) ? TYPED[field]?.(text) : freeValue(text);
+  if (value !== undefined && applyTextRules(value).problems.length > 0) return null;
   const fits = (part: unknown): boolean => typeof part !== 'string' || isAtMost(part, MAX_TEXT);
   if (Array.isArray(value)) return value.length <= MAX_LIST && value.every(fits) ? (value as unknown[]) : null;
   return fits(value) ? value : null;
@@ -175,6 +184,15 @@ function readObjectives(read: NodeAttributes, attribute = ''): void {
   if (all.length <= MAX_OBJECTIVES) return;
   read.held.set(OBJECTIVES, attribute);
   read.remarks.push(`has ${all.length} objectives; the first ${MAX_OBJECTIVES} are those of the lesson here`);
+}
+
+/** What only parts of a course can be, a course itself not, is kept beside it. */
+export function asCourse(read: NodeAttributes, attributes: Readonly<Record<string, string>>): void {
+  withoutObjectives(read, attributes);
+  delete read.fields['audience'];
+  if (read.fields['submittable'] === undefined) return;
+  delete read.fields['submittable'];
+  read.left.set('submittable', attributes['submittable'] ?? attributes[`${OWN}kind`] ?? '');
 }
 
 /** Says of objectives that stand where none can be that they are kept. */

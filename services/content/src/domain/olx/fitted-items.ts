@@ -1,5 +1,7 @@
 import { MAX_LESSON_BYTES, type LessonInput } from '@coursewright/course-model/lesson';
+import { applyTextRules } from '@coursewright/course-model/text-rules';
 import type { ImportBook } from '../import-report.js';
+import { shortText } from '../text.js';
 import type { FileKeeper } from './course-files.js';
 import type { ListedItem } from './leaf.js';
 import { noteShrunk, shrink, type Shrunk } from './shrink.js';
@@ -35,6 +37,11 @@ export class FittedItems {
   /** Adds an item behind the others; false when it has no place and was left out. */
   async add(listed: ListedItem): Promise<boolean> {
     const entry: Entry = { listed, bytes: sizeOf(listed.item) + PLACE_BYTES, isSmallest: false };
+    const [problem] = applyTextRules(listed.item).problems;
+    if (problem !== undefined) {
+      await this.leaveOut(entry, `${shortText(problem.pointer, 100)} ${problem.message}, as no document may`);
+      return false;
+    }
     if (this.items.length >= MAX_ITEMS) {
       await this.leaveOut(entry, `a lesson has at most ${MAX_ITEMS} items`);
       return false;

@@ -1,5 +1,6 @@
 import { codePoints, firstPoints } from '@coursewright/course-model/text-length';
 import { isCDATA, isText, type AnyNode, type Element } from 'domhandler';
+import { isNormalizable } from '@coursewright/course-model/text-rules';
 import type { NodeAttributes } from './attributes.js';
 import { plainText } from './html-text.js';
 import type { Reading } from './lesson-content.js';
@@ -9,6 +10,8 @@ import { textOf, writtenOut } from './xml.js';
 const ABOUT = 'about/short_description.html';
 const MAX_ABOUT_BYTES = 64 * 1024;
 const MAX_DESCRIPTION = 10_000;
+/** Bytes of it: with the other fields it has to fit into the 64 KiB of a node. */
+const MAX_DESCRIPTION_BYTES = 30_000;
 
 /** Makes the short description of a course its description; one that is too long, or second to another, is kept beside it. */
 export async function readDescription({ files: { files } }: Reading, read: NodeAttributes): Promise<void> {
@@ -16,10 +19,16 @@ export async function readDescription({ files: { files } }: Reading, read: NodeA
   if (html === undefined) return;
   const text = plainText(html, html.length);
   if (text === '') return;
-  if (read.fields['description'] === undefined) read.fields['description'] = firstPoints(text, MAX_DESCRIPTION);
+  if (read.fields['description'] === undefined && isNormalizable(text)) read.fields['description'] = beginningOf(text);
   if (read.fields['description'] === text) return;
   const what = `is a description of ${codePoints(text)} characters; a course has one of at most ${MAX_DESCRIPTION}, the whole is kept as a file`;
   await files.keepOwn(ABOUT, what);
+}
+
+function beginningOf(text: string): string {
+  const most = firstPoints(text, MAX_DESCRIPTION);
+  if (Buffer.byteLength(most) <= MAX_DESCRIPTION_BYTES) return most;
+  return firstPoints(most, Math.floor(MAX_DESCRIPTION_BYTES / 4));
 }
 
 /** A text between the parts of a course, which Open edX shows to nobody. */

@@ -50,7 +50,7 @@ export function itemOfLeaf(leaf: Leaf): LeafItem {
   if (leaf.raw === undefined) {
     if (leaf.element.name === 'html' && leaf.html !== undefined) return htmlItem(leaf, leaf.html);
     if (leaf.element.name === 'video') return videoItem(leaf);
-    if (leaf.element.name === 'problem') return problemItem(leaf);
+    if (leaf.element.name === 'problem') return problemItem(leaf) ?? vendorItem(leaf);
   }
   return vendorItem(leaf);
 }
@@ -114,8 +114,13 @@ function videoItem(leaf: Leaf): LeafItem {
   };
 }
 
-function problemItem(leaf: Leaf): LeafItem {
+/** Texts and questions of one problem that a document may have. */
+const MOST_PARTS = 2000;
+
+/** The item of a problem; undefined for one of more parts than a document may have. */
+function problemItem(leaf: Leaf): LeafItem | undefined {
   const parts = learnersParts(leaf.element);
+  if (parts.length > MOST_PARTS) return undefined;
   const answers = { format: 'olx', source: xmlOf(leaf.element) };
   const type = problemType(parts);
   const unanswered = unanswerable(parts);

@@ -13,7 +13,7 @@ import { tooDeep } from './limits.js';
 import type { Block, OlxFiles } from './olx-files.js';
 import { escapeText } from '../escape.js';
 import { noteShrunk, shrink } from './shrink.js';
-import { isTrue } from './values.js';
+import { answerOf, isTrue, textValue } from './values.js';
 import { htmlWrittenOut, innerHtml, isHeavier, lengthOf, textOf, writtenOut } from './xml.js';
 
 /** What the reading of one course shares. */
@@ -115,13 +115,19 @@ async function readBlock(
   const within = {
     ...standing,
     audience: audienceOf(reading, block.key, element, standing.audience),
-    graded: standing.graded || isTrue(element.attribs['graded']),
+    graded: gradedOf(element.attribs['graded'], standing.graded),
   };
   await readLeaf(reading, block, within, items);
   if (!CONTAINERS.has(element.name) || block.problem !== undefined) return;
   const audience = isSelective(element) ? narrowed(within.audience, 'author') : within.audience;
   const above = [...standing.above, found.key];
   await readLeaves(reading, element, { ...within, audience, place: block.key, first: 0, above }, items);
+}
+
+/** What a block says of itself goes over what those above it say, as in its source. */
+function gradedOf(attribute: string | undefined, inherited: boolean): boolean {
+  const isSaid = textValue(attribute) !== undefined && answerOf(attribute) !== 'unclear';
+  return isSaid ? isTrue(attribute) : inherited;
 }
 
 function audienceOf(reading: Reading, key: string, element: Element, inherited: Audience): Audience {

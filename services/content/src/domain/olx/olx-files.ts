@@ -1,7 +1,7 @@
-import { createHash } from 'node:crypto';
 import { AppError } from '@coursewright/platform/errors';
 import type { Element } from 'domhandler';
 import { normalForm, shortText } from '../text.js';
+import { blockKey, MAX_KEY } from './block-key.js';
 import { CourseFiles, type Source } from './course-files.js';
 import { tooLarge } from './limits.js';
 import { readPolicy, type Policy } from './policy.js';
@@ -29,8 +29,6 @@ export interface Place {
 /** Parts of all texts that are read for one course, and of the files that are open at one time, one inside of the other. */
 const MAX_ALL_NODES = 10_000_000;
 const MAX_OPEN_NODES = 300_000;
-/** Longer keys are cut and told apart by their hash. */
-const MAX_KEY = 480;
 const PATHS_A_TURN = 500;
 const ROOT_FILE = 'course.xml';
 /** What archives of libraries hold in its place, of the older kind and of the newer. */
@@ -76,7 +74,7 @@ export class OlxFiles {
    */
   async resolve(element: Element, fallbackKey: string, place: Place = { isDraft: false }): Promise<Block> {
     const name = nameOf(element);
-    const plain = shortKey(name === undefined ? fallbackKey : `${element.name}/${name}`);
+    const plain = blockKey(name === undefined ? fallbackKey : `${element.name}/${name}`);
     const key = place.isDraft && name !== undefined ? DRAFTS + plain : plain;
     const isPointing = name !== undefined && isPointer(element);
     const file = isPointing ? name : fileNameOf(element);
@@ -177,13 +175,6 @@ function isLibrary(path: string): AppError {
 
 function brokenXml(path: string, problem: string): AppError {
   return new AppError('unprocessable', 'OLX_BROKEN_XML', { path }, { message: `${path}: ${problem}` });
-}
-
-function shortKey(key: string): string {
-  const plain = normalForm(key);
-  if (plain.length <= MAX_KEY) return plain;
-  const start = plain.slice(0, MAX_KEY - 50).replace(/[\ud800-\udbff]$/, '');
-  return `${start}~${createHash('sha256').update(plain).digest('base64url')}`;
 }
 
 function depthOf(path: string): number {

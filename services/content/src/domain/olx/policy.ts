@@ -1,5 +1,5 @@
 import { isWellFormed } from '@coursewright/course-model/canonical';
-import { normalForm } from '../text.js';
+import { blockKey } from './block-key.js';
 import type { CourseFiles } from './course-files.js';
 
 /** What a course's policy says of its parts: attributes by `type/url_name`, which go over those of the elements. */
@@ -41,7 +41,7 @@ const NONE: Policy = { attributesOf: () => undefined, isUnclear: false };
 const UNCLEAR: Policy = { attributesOf: () => undefined, isUnclear: true };
 
 function policyOf(entries: Readonly<Record<string, unknown>>): Policy {
-  const byKey = new Map(Object.entries(entries).map(([key, value]) => [normalForm(key), value]));
+  const byKey = new Map(Object.entries(entries).map(([key, value]) => [blockKey(key), value]));
   return {
     isUnclear: false,
     attributesOf(key) {

@@ -7,6 +7,7 @@ import { COURSE_KEY, importedId, type PlannedNode } from '../import-plan.js';
 import type { ImportBook } from '../import-report.js';
 import {
   LANGUAGE,
+  asCourse,
   MAX_TITLE,
   namedValues,
   narrow,
@@ -110,9 +111,8 @@ async function rootNode(reading: CourseReading, block: Block): Promise<{ node: P
     read.left.delete('language');
   }
   await readDescription(reading, read);
-  withoutObjectives(read, attribs);
+  asCourse(read, attribs);
   // A course is a course for somebody: whom it is not for is said of each of its units instead.
-  delete read.fields['audience'];
   const id = importedId(reading.importId, COURSE_KEY);
   const made = { block: { ...block, key }, read, kind: 'course' as const, id, parentId: null };
   const node = await nodeOf(reading, { ...made, audience: 'learner' });
@@ -120,7 +120,7 @@ async function rootNode(reading: CourseReading, block: Block): Promise<{ node: P
   const sourceId = [attribs['org'], attribs['course'], block.key].map((part) => part ?? '').join('/');
   return {
     node: { ...node, sourceId },
-    parent: { level: 0, id, graded: false, audience, above: [block.key], isDraft: false },
+    parent: { level: 0, id, graded: read.fields['graded'] === true, audience, above: [block.key], isDraft: false },
   };
 }
 
@@ -217,7 +217,7 @@ async function* blockNodes(reading: CourseReading, block: Block, parent: Parent)
     level,
     id,
     audience,
-    graded: parent.graded || read.fields['graded'] === true,
+    graded: typeof read.fields['graded'] === 'boolean' ? read.fields['graded'] : parent.graded,
     above: [...parent.above, block.key],
     isDraft: parent.isDraft,
   };

@@ -20,7 +20,9 @@ export function jsonOf(text: string): unknown {
 export function textValue(attribute: string | undefined): string | undefined {
   if (attribute === undefined) return undefined;
   const read = jsonOf(attribute);
-  const text = (typeof read === 'string' ? read : read === null ? '' : attribute).trim();
+  // JSON can say half of a surrogate pair, and NUL: such a text is what was written.
+  const isText = typeof read === 'string' && read.isWellFormed() && !read.includes('\0');
+  const text = (isText ? read : read === null ? '' : attribute).trim();
   return text === '' ? undefined : text;
 }
 
