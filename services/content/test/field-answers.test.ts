@@ -116,6 +116,23 @@ describe('a part of a course', () => {
     expect(Object.values(seen(read))).toEqual(['from its folder', 'from the top']);
   });
 
+  it('that is used twice is two, also when another one is called like the second', async () => {
+    const block = (name: string) => `<html url_name="${name}">x</html>`;
+    const read = await withBlocks([block('x#2'), block('x'), block('x'), block('x')].join(''));
+    const keys = nodeAt(read, 'vertical/l').content?.materials?.map(({ source }) => source?.key);
+    expect(keys).toEqual(['html/x#2', 'html/x', 'html/x#3', 'html/x#4']);
+  });
+
+  it('that is a description is listed when it is more than a text', async () => {
+    const about = 'about/short_description.html';
+    const read = await withBlocks('<html url_name="h"><p><map name="m"><area href="/x"/></map>y</p></html>', {
+      [about]: '<p>See <a href="https://example.org">there</a>.</p>',
+    });
+    expect(nodeAt(read, 'course/c').fields['description']).toBe('See there.');
+    expect(said(read, about)).toEqual([expect.stringMatching(/^has links or pictures/)]);
+    expect(said(read, 'html/h')).toEqual([expect.stringMatching(/^links \(1\) from areas/)]);
+  });
+
   it('without a name is known by its place beside the others', async () => {
     const read = await fromFiles({
       'course.xml':

@@ -8,6 +8,7 @@ const KINDS: readonly { readonly of: RegExp; readonly what: string }[] = [
   { of: /<script\b/gi, what: 'scripts (#) in it do not run here' },
   { of: /<(?:input|button|select|textarea)\b/gi, what: 'form fields (#) in it do not work here' },
   { of: /<style\b/gi, what: 'style sheets (#) in it are not used here' },
+  { of: /<area\b/gi, what: 'links (#) from areas of its pictures are not shown here' },
   { of: /\/jump_to(?:_id)?\//g, what: 'links (#) to other parts of its course lead nowhere here' },
 ];
 

@@ -20,7 +20,14 @@ export async function readDescription({ files: { files } }: Reading, read: NodeA
   const text = plainText(html, html.length);
   if (text === '') return;
   if (read.fields['description'] === undefined && isNormalizable(text)) read.fields['description'] = beginningOf(text);
-  if (read.fields['description'] === text) return;
+  if (read.fields['description'] === text) {
+    if (/<(?:a|img|iframe|video|audio|object)\b/i.test(html))
+      await files.keepOwn(
+        ABOUT,
+        'has links or pictures, which a description cannot have; its text is one, the whole is kept as a file',
+      );
+    return;
+  }
   const what = `is a description of ${codePoints(text)} characters; a course has one of at most ${MAX_DESCRIPTION}, the whole is kept as a file`;
   await files.keepOwn(ABOUT, what);
 }

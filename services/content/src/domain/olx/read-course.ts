@@ -91,9 +91,12 @@ function uniqueKeys(book: ImportBook): (key: string) => string {
     length += key.length;
     if (seen.size >= MAX_PARTS) throw tooLarge('parts', MAX_PARTS);
     if (length > MAX_KEYS) throw tooLarge('characters in the names of its parts', MAX_KEYS);
-    const n = (seen.get(key) ?? 0) + 1;
+    let n = (seen.get(key) ?? 0) + 1;
     seen.set(key, n);
     if (n === 1) return key;
+    // A block may be called what another one becomes.
+    while (seen.has(`${key}#${n}`)) n += 1;
+    seen.set(key, n);
     book.lose({ source: key, what: `is used in ${n} places; each use is a part of its own from now on`, kept: true });
     const unique = `${key}#${n}`;
     seen.set(unique, 1);
