@@ -18,7 +18,12 @@ const startImport = route({
   feature: 'B4',
   tag: 'Imports',
   summary: 'Import a course from an archive; the body is the archive itself',
-  description: 'Answers as soon as the archive is stored; the import goes on as a job. Follow it at its Location.',
+  description:
+    'Answers as soon as the archive is stored; the import goes on as a job. Follow it at its Location. Without `course` it makes a new course, ' +
+    'which is there once the job is done. With `course` a source that is new to it is added; one that was imported into it before is compared ' +
+    'with what it said then: what changed in the source alone is taken over, what somebody changed here stays, and what changed in both fails the ' +
+    'job with the reason STALE and changes nothing (`losses` has the list). So does a course that is edited while the import runs, and another ' +
+    'import of the same source into it at the same time.',
   params: common.noQuery,
   query: importQuery,
   body: { kind: 'archive', types: archiveTypes },

@@ -30,9 +30,13 @@ export const importShape = common.answer('Import', {
   format: z.string(),
   state: z.enum(['running', 'done', 'failed']),
   progress: common.answer('Progress', { done: z.int(), total: z.int().nullable() }),
-  courseId: common.id.nullable(),
+  courseId: common.id.nullable().describe('Null until a new course is there'),
   commit: common.hash.nullable(),
-  source: common.answer('ImportSource', { read: z.int(), mapped: z.int(), kept: z.int() }),
+  source: common.answer('ImportSource', {
+    read: z.int().describe('Parts of the source: mapped and kept'),
+    mapped: z.int().describe('Parts that learners get'),
+    kept: z.int().describe('Parts that learners do not get, or not so that they could use them'),
+  }),
   counts: common.answer('ImportCounts', {
     units: z.int(),
     modules: z.int(),

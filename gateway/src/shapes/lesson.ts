@@ -22,7 +22,7 @@ export const lessonShape = common.answer('Lesson', {
   updatedBy: common.person,
 });
 
-/** A lesson as safe HTML. `commit` is null for learners, `hash` then a keyed hash of what they see. */
+/** A lesson as safe HTML. `commit` is null for learners; `hash` is "none" for a lesson without a document, and a keyed hash of what they see for those who do not see all. */
 export const renderedShape = common.answer('RenderedLesson', {
   lessonId: common.id,
   courseId: common.id,

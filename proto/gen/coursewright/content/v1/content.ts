@@ -217,7 +217,7 @@ export interface Loss {
   /** The part of the source: its key or path. */
   source: string;
   what: string;
-  /** True: kept whole, visible to authors only. */
+  /** Nothing of it is lost: authors can have it back. */
   kept: boolean;
 }
 
@@ -4456,7 +4456,7 @@ export const LocateResponse: MessageFns<LocateResponse> = {
   },
 };
 
-/** Owns the bodies of lessons, and the ways in and out of the system: imports, exports, files. */
+/** Owns the bodies of lessons, and the ways into the system: imports, files. */
 export type ContentServiceDefinition = typeof ContentServiceDefinition;
 export const ContentServiceDefinition = {
   name: "ContentService",
