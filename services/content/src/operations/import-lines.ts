@@ -11,7 +11,7 @@ import type { Attempt, OpenArchive } from './ports.js';
 const MOST_WAITING = 500;
 
 /** Goes on only as the last attempt: what an older one writes is not taken. Throws conflict SUPERSEDED. */
-export function last(kept: boolean): void {
+export function requireLatestAttempt(kept: boolean): void {
   if (!kept) throw new AppError('conflict', 'SUPERSEDED', {}, { message: 'another attempt has taken the import over' });
 }
 
@@ -21,17 +21,17 @@ export async function saveLines(
   attempt: Attempt,
   book: ImportBook,
 ): Promise<void> {
-  if (book.waiting > 0) last(await deps.lines.save(attempt, book.take()));
+  if (book.waiting > 0) requireLatestAttempt(await deps.lines.save(attempt, book.take()));
 }
 
 /** Lets others have their turn, and writes lines before there are many: a course may have half a million. */
-export function pauseWithLines(deps: { readonly lines: ImportLines }, attempt: Attempt, book: ImportBook): Pause {
+export function yieldAndSaveLines(deps: { readonly lines: ImportLines }, attempt: Attempt, book: ImportBook): Pause {
   const pace = createPace();
   return () => (book.waiting > MOST_WAITING ? saveLines(deps, attempt, book) : pace());
 }
 
 /** What a reading that only looks is given: nobody takes its lines, and it stores nothing. */
-export function lookedAt<T extends { readonly archive: OpenArchive; readonly pause: Pause }>(
+export function dryRun<T extends { readonly archive: OpenArchive; readonly pause: Pause }>(
   of: T,
 ): Pick<T, 'archive'> & { book: ImportBook; keeper: FileKeeper; pause: Pause } {
   const kept = { hash: '', bytes: 0, type: '' };

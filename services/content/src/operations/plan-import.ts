@@ -6,7 +6,7 @@ import type { ImportBook } from '../domain/import-report.js';
 import { mergeOps } from '../domain/merge-source.js';
 import type { SourceBase, SourcePart } from '../domain/source-parts.js';
 import type { ImportLines } from './file-ports.js';
-import { last } from './import-lines.js';
+import { requireLatestAttempt } from './import-lines.js';
 import type { As, ImportJob, Imports, Versioning } from './ports.js';
 
 /** What the planning of an import needs. */
@@ -73,7 +73,7 @@ async function begun(deps: PlanDeps, job: ImportJob, { sourceId, as }: Read): Pr
   const commit = job.newCourse ? null : await deps.versioning.head(job.courseId, as);
   const saved = await deps.imports.saveStart(job, { commit, sourceId, baseImport });
   if (saved === 'busy') throw followed('another import of the same source into this course is under way');
-  last(saved === 'saved');
+  requireLatestAttempt(saved === 'saved');
   Object.assign(job, { startCommit: commit, sourceId, baseImport });
 }
 

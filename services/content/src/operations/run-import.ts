@@ -8,7 +8,7 @@ import { readOlxCourse } from '../domain/olx/read-course.js';
 import { BodyQueue } from './body-queue.js';
 import type { BodyWork } from './body-work.js';
 import { makeOp } from './import-documents.js';
-import { createKeeper, last, lookedAt, pauseWithLines, saveLines } from './import-lines.js';
+import { createKeeper, requireLatestAttempt, dryRun, yieldAndSaveLines, saveLines } from './import-lines.js';
 import { planImport, type Plan } from './plan-import.js';
 import type { Files, ImportLines } from './file-ports.js';
 import type { As, Bodies, Catalog, ImportJob, Imports, OpenArchive, Spool, StoredOp, Versioning } from './ports.js';
@@ -63,9 +63,9 @@ export async function runImport(
   const archive = await deps.spool.open(job, job.mediaType, deps.limits);
   const stillOurs = async (): Promise<void> => {
     signal.throwIfAborted();
-    last(await deps.imports.holds(job));
+    requireLatestAttempt(await deps.imports.holds(job));
   };
-  const pause = pauseWithLines(deps, job, book);
+  const pause = yieldAndSaveLines(deps, job, book);
   const running: Running = { job, archive, book, keeper: createKeeper(deps.files, archive), pause, stillOurs };
   try {
     const { title, sourceId } = await begin(deps, running);
@@ -90,7 +90,7 @@ export async function runImport(
       await stillOurs();
       await deps.catalog.registerCourse({ courseId: job.courseId, owner: job.startedBy.sub }, as(job, 'register'));
     }
-    last(await deps.imports.finish(job, { commit, done, report: book.report }));
+    requireLatestAttempt(await deps.imports.finish(job, { commit, done, report: book.report }));
   } finally {
     await archive.close();
   }
@@ -121,7 +121,7 @@ async function begin(
   deps: ImportDeps,
   { job, stillOurs, ...running }: Running,
 ): Promise<{ title: string; sourceId: string }> {
-  const first = await readOlxCourse({ ...lookedAt(running), importId: job.id }).next();
+  const first = await readOlxCourse({ ...dryRun(running), importId: job.id }).next();
   if (first.done) throw new AppError('internal', 'INTERNAL', {}, { message: 'a course without a root' });
   const root = first.value;
   await stillOurs();
@@ -167,7 +167,9 @@ async function applyAll(
       const request = { importId: job.id, courseId: job.courseId, ops, ...startOf(start) };
       const result = await deps.versioning.applyStep(request, as(job, String(ordinal)));
       await saveLines(deps, job, book);
-      last(await deps.imports.saveStep(job, { ordinal, commit: result.commit }, { done, report: book.report }));
+      requireLatestAttempt(
+        await deps.imports.saveStep(job, { ordinal, commit: result.commit }, { done, report: book.report }),
+      );
       made.add(ordinal);
     }
     ordinal++;

@@ -12,8 +12,8 @@ const MAX_NAME = 1000;
 const STOPS = { double: /["<>]/g, single: /['<>]/g, alone: /["'<>]/g, bare: /["'<>\s)]/g };
 
 /**
- * An item in which links to files of its course are links to the stored files (`asset:<hash>`), in all that learners get; what is for
- * authors stays as it was written. `missing` has the links whose file is not there, which stay too.
+ * An item in which links to files of its course are links to the stored files (`asset:<hash>`), in all that learners get; sources
+ * (`vendor/…`, answers, metadata) stay as they were written. `missing` has the links whose file is not there, which stay too.
  */
 export async function withAssets<T extends ListedItem>(
   listed: T,

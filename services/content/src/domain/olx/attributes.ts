@@ -68,8 +68,8 @@ const KNOWN = new Set(['format', 'graded', 'due', 'start', 'submittable']);
 
 /**
  * The fields of a node. `display_name` is the title; `format`, `graded`, `start`, `due`, `submittable` and everything that begins
- * with `coursewright_` become fields (`coursewright_duration_minutes="15"` → `durationMinutes: 15`); the rest is in `left`. An
- * attribute that says nothing (`null`) is neither.
+ * with `coursewright_` become fields (`coursewright_duration_minutes="15"` → `durationMinutes: 15`); the rest is in `left`. A
+ * known attribute that says nothing (`null`) is neither.
  */
 export function readNodeAttributes(
   attributes: Readonly<Record<string, string>>,

@@ -25,7 +25,7 @@ export function isSelective(element: Element): boolean {
 }
 
 /** Why a block is kept for authors, and what learners see of what it holds. */
-export function unlike(element: Element): string {
+export function whyAuthorsOnly(element: Element): string {
   const { name } = element;
   if (name === 'html') return 'names a file that is not in the archive, or is too large to be read; kept for authors';
   const chosen = CHOOSING.get(name) ?? DRAWING.get(name);

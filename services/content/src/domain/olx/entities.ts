@@ -5,7 +5,7 @@ import { tooLarge } from './limits.js';
 
 /** Entities between two looks at the time. */
 const A_TURN = 1000;
-/** Characters of a text after its entities; a document type may make a little of a lot. */
+/** Characters that its entities may add to a text: a document type can make a lot of a little. */
 const MAX_TEXT = 8 * 1024 * 1024;
 const MAX_DOCTYPE = 64 * 1024;
 const NAME = /&([A-Za-z][\w.-]{0,63});/y;
@@ -42,7 +42,7 @@ export async function withEntities(text: string, pause: Pause): Promise<string> 
     at += name.length + 2;
     done = at;
     length += value.length;
-    if (length > MAX_TEXT + text.length) throw tooLarge('characters when its entities are written out', MAX_TEXT);
+    if (length > MAX_TEXT + text.length) throw tooLarge('characters that its entities add', MAX_TEXT);
   }
   return parts.length === 0 ? text : parts.join('') + text.slice(done);
 }

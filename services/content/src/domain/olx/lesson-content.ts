@@ -6,11 +6,11 @@ import { importedId } from '../import-plan.js';
 import type { ImportBook } from '../import-report.js';
 import { withAssets } from './asset-links.js';
 import { ownAudience } from './audience.js';
-import { CONTAINERS, isSelective, unlike } from './containers.js';
+import { CONTAINERS, isSelective, whyAuthorsOnly } from './containers.js';
 import { FittedItems } from './fitted-items.js';
 import { itemOfLeaf, looseText, type LeafItem } from './leaf.js';
 import { tooDeep } from './limits.js';
-import type { Block, OlxFiles } from './olx-files.js';
+import { nameOf, type Block, type OlxFiles } from './olx-files.js';
 import { escapeText } from '../escape.js';
 import { noteShrunk, shrink } from './shrink.js';
 import { answerOf, isTrue, textValue } from './values.js';
@@ -36,7 +36,7 @@ export interface Standing {
 }
 
 /** Parts (elements, attributes, texts) of one block; more is no question and no text that somebody wrote. */
-const MAX_PARTS = 10_000;
+const MAX_DOM_NODES = 10_000;
 /** Blocks inside of each other, files and all. */
 const MAX_NESTED = 150;
 
@@ -170,7 +170,7 @@ async function itemOf(
   const isHtml = element.name === 'html' && problem === undefined;
   if (!isHtml && isTooMuch(block)) {
     const raw = block.raw ?? (await writtenOut(element, reading.pause));
-    const whyKept = `has more than ${MAX_LESSON_BYTES} characters, or more than ${MAX_PARTS} elements, attributes and texts; kept for authors as it came`;
+    const whyKept = `has more than ${MAX_LESSON_BYTES} characters, or more than ${MAX_DOM_NODES} elements, attributes and texts; kept for authors as it came`;
     return { item: itemOfLeaf({ ...common, raw }), whyKept };
   }
   const found = isHtml ? await htmlOf(reading, block, standing) : undefined;
@@ -183,12 +183,12 @@ async function itemOf(
   });
   // Of a question or a video that is kept its own remarks say why.
   if (!item.kept || !item.item.type.startsWith('vendor/')) return { item };
-  return { item, whyKept: problem ?? unlike(element) };
+  return { item, whyKept: problem ?? whyAuthorsOnly(element) };
 }
 
 /** Whether a block is too much to be looked at: reading it would take long, and no document has room for it. */
 function isTooMuch({ element, raw }: Block): boolean {
-  return Math.max(raw?.length ?? 0, lengthOf(element)) > 2 * MAX_LESSON_BYTES || isHeavier(element, MAX_PARTS);
+  return Math.max(raw?.length ?? 0, lengthOf(element)) > 2 * MAX_LESSON_BYTES || isHeavier(element, MAX_DOM_NODES);
 }
 
 /** HTML that no lesson has room for, made smaller before anything else is done with so long a text. */
@@ -207,7 +207,7 @@ async function fittingHtml({ book, files, pause }: Reading, key: string, html: s
 
 /** The HTML of an html block: that of the file it names, else what stands inside. Undefined when the file is missing. */
 async function htmlOf(reading: Reading, block: Block, standing: Standing): Promise<string | undefined> {
-  const { element, key } = block;
+  const { element } = block;
   const name = element.attribs['filename'];
   if (name !== undefined && name !== '') {
     // The name is meant from the folder of the file that says it: of `html/a/b.xml`, which stands for `a:b`, from `html/a/`.
@@ -219,8 +219,8 @@ async function htmlOf(reading: Reading, block: Block, standing: Standing): Promi
     }
     return undefined;
   }
-  if (element.children.length > 0 || key.includes('['))
-    return isHeavier(element, MAX_PARTS) ? htmlWrittenOut(element, reading.pause) : innerHtml(element);
+  if (element.children.length > 0 || nameOf(element) === undefined)
+    return isHeavier(element, MAX_DOM_NODES) ? htmlWrittenOut(element, reading.pause) : innerHtml(element);
   const own = element.attribs['url_name'];
   return own === undefined ? '' : ((await reading.files.text(`html/${own}.html`, standing)) ?? '');
 }

@@ -43,7 +43,7 @@ const COUNTED = { unit: 'units', module: 'modules', lesson: 'lessons', assignmen
 const SETTINGS = new Set(['wiki', 'textbook', 'pdf_textbook', 'html_textbook', 'grading_policy', 'license']);
 
 /** More than this many parts are refused: pointers that share children can describe any number in a few lines. */
-const MAX_PARTS = 500_000;
+const MAX_BLOCKS = 500_000;
 /** Characters of the keys of all parts: they are held as long as the course is read. */
 const MAX_KEYS = 32 * 1024 * 1024;
 
@@ -89,7 +89,7 @@ function uniqueKeys(book: ImportBook): (key: string) => string {
   let length = 0;
   return (key) => {
     length += key.length;
-    if (seen.size >= MAX_PARTS) throw tooLarge('parts', MAX_PARTS);
+    if (seen.size >= MAX_BLOCKS) throw tooLarge('parts', MAX_BLOCKS);
     if (length > MAX_KEYS) throw tooLarge('characters in the names of its parts', MAX_KEYS);
     let n = (seen.get(key) ?? 0) + 1;
     seen.set(key, n);
@@ -146,8 +146,8 @@ async function* children(reading: CourseReading, element: Element, parent: Paren
     }
     const level = LEVELS.get(name) ?? LEAF;
     const isNext = level === parent.level + 1 || (level === 2 && parent.level === 0);
-    if (level > parent.level && level < LEAF && isNext) yield* placed(reading, child, parent);
-    else yield* implicit(reading, child, parent);
+    if (level > parent.level && level < LEAF && isNext) yield* nodeAt(reading, child, parent);
+    else yield* withMissingLevels(reading, child, parent);
   }
 }
 
@@ -188,11 +188,11 @@ async function* homelessDrafts(reading: CourseReading, root: Parent): Nodes {
     parent = { ...parent, level: parent.level + 1, id };
   }
   reading.book.lose({ source: 'drafts', what: 'name no part of the course; a unit was made for them', kept: true });
-  for (const draft of drafts) yield* placed(reading, childOf(draft), parent);
+  for (const draft of drafts) yield* nodeAt(reading, childOf(draft), parent);
 }
 
 /** A node for an element that stands on the level below its parent's. */
-async function* placed(reading: CourseReading, child: Child, parent: Parent): Nodes {
+async function* nodeAt(reading: CourseReading, child: Child, parent: Parent): Nodes {
   const block = await reading.files.resolve(child.element, child.place, child);
   if (parent.above.includes(block.key))
     reading.book.lose({ source: block.key, what: 'holds itself; it is not read a second time', kept: false });
@@ -233,7 +233,7 @@ async function* blockNodes(reading: CourseReading, block: Block, parent: Parent)
 }
 
 /** Fills in the levels that are missing between a parent and an element further down, or one that stands where it does not belong. */
-async function* implicit(reading: CourseReading, child: Child, parent: Parent): Nodes {
+async function* withMissingLevels(reading: CourseReading, child: Child, parent: Parent): Nodes {
   const { element, place } = child;
   const level = LEVELS.get(element.name) ?? LEAF;
   const target = level > parent.level && level < LEAF ? level : LEAF;
@@ -261,7 +261,7 @@ async function* implicit(reading: CourseReading, child: Child, parent: Parent): 
       yield { ...node, content: await lessonContent(reading, holder, parent, { first: child.index }) };
     }
   }
-  if (target < LEAF) yield* placed(reading, child, current);
+  if (target < LEAF) yield* nodeAt(reading, child, current);
 }
 
 interface Made {
