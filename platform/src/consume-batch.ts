@@ -37,6 +37,8 @@ export interface Batcher {
 
 const batchSize = 100;
 const lingerMs = { least: 10, most: 100 };
+/** Quicker than this no batch is: one that was had nothing to do, as when its leases had gone or the database was away, and tells nothing. */
+const quickestMs = 2;
 /** By so much the quickest batch is forgotten with each other one: half of it in some minutes of a busy stream. */
 const forgetting = 1.0002;
 const effectDelay = latency('event_effect_delay_seconds', 'Time from an event to its effect', ['source', 'type']);
@@ -48,10 +50,10 @@ const outcomes = counter('event_outcomes_total', 'What became of delivered event
  * and at best 4 ms: 10 ms), without it makes fewer and fuller transactions (16 and at best 4 ms: 100 ms), which cost two replicas
  * little more than one.
  */
-function createLinger(): (tookMs: number) => number {
+export function createLinger(): (tookMs: number) => number {
   let quickest = Infinity;
   return (took) => {
-    quickest = Math.max(Math.min(took, quickest * forgetting), 0.1);
+    quickest = Math.max(Math.min(took, quickest * forgetting), quickestMs);
     return Math.min(Math.max((2 * took * took) / quickest, lingerMs.least), lingerMs.most);
   };
 }

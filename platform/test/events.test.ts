@@ -6,7 +6,7 @@ import { headers } from '@nats-io/transport-node';
 import { registry } from '@coursewright/platform/metrics';
 import { ensureStream, managerOf, streamOf } from '@coursewright/platform/nats';
 import { createOutbox, eventSourceService } from '@coursewright/platform/outbox';
-import { readEvent } from '../src/consume-batch.js';
+import { createLinger, readEvent } from '../src/consume-batch.js';
 import { isFull, publishBatch, takeBatch, unsentText } from '../src/relay-batch.js';
 import { eventually } from '@coursewright/platform/testing/eventually';
 import { hasOwn, startOwnNats } from './support/own-servers.js';
@@ -408,6 +408,15 @@ describe('events', () => {
     const late = (await sentAt()).slice(1).filter((ms) => ms > 45);
     expect(late.length).toBeLessThan(8);
     await second.stop();
+  });
+});
+
+describe('the pause between batches of a consumer', () => {
+  it('is short with time to spare and long without it, whatever a batch that did nothing took', () => {
+    const lingerAfter = createLinger();
+    expect([4, 4, 8, 16, 400].map(lingerAfter)).toEqual([10, 10, 32, 100, 100].map((ms) => expect.closeTo(ms, 0)));
+    expect(lingerAfter(0.01)).toBe(10);
+    expect(lingerAfter(4)).toBeLessThan(17);
   });
 });
 

@@ -186,7 +186,10 @@ function readObjectives(read: NodeAttributes, attribute = ''): void {
   read.remarks.push(`has ${all.length} objectives; the first ${MAX_OBJECTIVES} are those of the lesson here`);
 }
 
-/** What only parts of a course can be, a course itself not, is kept beside it. */
+/**
+ * Takes from a course what only its parts can have: objectives and `submittable` are kept beside it. A course is a course for somebody: whom
+ * it is not for is said of each of its units instead.
+ */
 export function asCourse(read: NodeAttributes, attributes: Readonly<Record<string, string>>): void {
   withoutObjectives(read, attributes);
   delete read.fields['audience'];

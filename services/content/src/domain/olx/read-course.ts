@@ -115,7 +115,6 @@ async function rootNode(reading: CourseReading, block: Block): Promise<{ node: P
   }
   await readDescription(reading, read);
   asCourse(read, attribs);
-  // A course is a course for somebody: whom it is not for is said of each of its units instead.
   const id = importedId(reading.importId, COURSE_KEY);
   const made = { block: { ...block, key }, read, kind: 'course' as const, id, parentId: null };
   const node = await nodeOf(reading, { ...made, audience: 'learner' });
